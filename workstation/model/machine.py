@@ -1,0 +1,147 @@
+"""A machine: a named VM on this host, the states it can be in, and what each state allows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import StringConstraints
+
+from workstation.errors import NotAllowedError
+from workstation.model.profile import Forward, Profile, Section
+
+
+class Definition(Section):
+    """The content of `machine.yaml`: an identity, and a profile with everything pinned
+    that a guest can see (versioned machine type, CPU model, MAC addresses)."""
+
+    uuid: UUID
+    created: datetime
+    based_on: Annotated[str, StringConstraints(max_length=80)] = ""
+    """The profile that it was made from."""
+    profile: Profile
+
+
+class State(StrEnum):
+    """Where a machine is in its life.
+
+        created ─► starting ─► running ◄─► paused
+                       │          │          │
+                       ▼          ▼          ▼
+                    crashed    stopping ─► off (or crashed)
+
+    `frozen`: its memory lies in a layer and its process is gone; start resumes it.
+    """
+
+    CREATED = "created"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    OFF = "off"
+    CRASHED = "crashed"
+    FROZEN = "frozen"
+
+    @property
+    def live(self) -> bool:
+        """Whether a QEMU process belongs to the state."""
+        return self in _LIVE
+
+
+_LIVE = frozenset({State.STARTING, State.RUNNING, State.PAUSED, State.STOPPING})
+_AT_REST = frozenset({State.CREATED, State.OFF, State.CRASHED, State.FROZEN})
+
+
+class Verb(StrEnum):
+    """What can be asked of a machine; the word is the CLI's and the lock's."""
+
+    START = "start"
+    STOP = "stop"
+    KILL = "stop --force"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RESET = "reset"
+    DELETE = "delete"
+    EDIT = "edit"
+    CONSOLE = "console"
+
+
+ALLOWED: Mapping[Verb, frozenset[State]] = {
+    Verb.START: _AT_REST,
+    Verb.STOP: frozenset({State.RUNNING, State.PAUSED, State.STOPPING}),
+    Verb.KILL: _LIVE,
+    Verb.PAUSE: frozenset({State.RUNNING}),
+    Verb.RESUME: frozenset({State.PAUSED}),
+    Verb.RESET: frozenset({State.RUNNING, State.PAUSED, State.STOPPING}),
+    Verb.DELETE: _AT_REST,
+    Verb.EDIT: frozenset(State),
+    Verb.CONSOLE: _LIVE,
+}
+
+
+def require(verb: Verb, name: str, state: State) -> None:
+    """Raise NotAllowedError, naming what would be possible, unless the state allows the verb."""
+    if state in ALLOWED[verb]:
+        return
+    possible = ", ".join(other for other in Verb if state in ALLOWED[other])
+    raise NotAllowedError(
+        f"“{name}” is {state}: it cannot {verb} now", hint=f"possible now: {possible}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a machine's lock, and what for."""
+
+    verb: str
+    pid: int
+    since: float
+    """Seconds since the epoch."""
+    front_end: str
+    """`workstation start`, `workstation` (the TUI) and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a machine used at one moment. Rates are over the time since the sample before."""
+
+    time: float
+    """Seconds, monotonic."""
+    cpu: float
+    """Share of one host core that the QEMU process used: 1.0 is one whole core."""
+    resident: int
+    """Bytes of host memory that the QEMU process holds."""
+    disk_read: float | None = None
+    """Bytes a second over all drives; None where it was not asked for."""
+    disk_write: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """Everything a front-end shows of a machine, at one moment."""
+
+    name: str
+    state: State
+    profile: Profile | None = None
+    """None where the machine's file cannot be read; `problem` says why."""
+    uuid: str = ""
+    based_on: str = ""
+    reason: str = ""
+    """Why it is in this state: how a crash came, who paused it; may be empty."""
+    since: float = 0.0
+    """Seconds since the epoch: when QEMU was started, or when it ended; 0 if never."""
+    problem: str = ""
+    """What is wrong with its file."""
+    holder: Holder | None = None
+    pid: int | None = None
+    accelerator: str = ""
+    """`kvm` or `tcg`, while it runs."""
+    forwards: tuple[Forward, ...] = field(default=())
+    """Forwards in force while it runs, with the host ports that were really taken."""
+    panicked: bool = False
+    """The guest said through pvpanic that it crashed, and waits paused."""
+
+    def allows(self, verb: Verb) -> bool:
+        return self.state in ALLOWED[verb] and not (self.problem and verb is Verb.START)

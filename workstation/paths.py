@@ -1,0 +1,157 @@
+"""Every name that the program uses on disk, spelled once.
+
+    $XDG_DATA_HOME/workstation/machines/NAME/    what must last
+        machine.yaml      the machine: its identity and its resolved profile
+        head/             one writable qcow2 overlay a drive
+        boot/             kernel and initrd, pinned at creation
+        lock              the machine's lock; says who holds it
+        run.json          how QEMU was last started (written before it is)
+        process           pid and start time of the witness and of QEMU (written by the witness)
+        exit              QEMU's exit status (written by the witness)
+        qemu.log          QEMU's own words
+        serial.log        what the guest printed on its serial line
+    $XDG_CONFIG_HOME/workstation/                settings.yaml, profiles/
+    $XDG_CACHE_HOME/workstation/                 images/, host.json, index.json
+    $XDG_RUNTIME_DIR/workstation/NAME/           sockets and their locks, mode 0700
+
+Imported by `workstation list`, so it keeps to the modules that start quickly.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from workstation.errors import HostError, UsageError
+
+SOCKET_PATH_BYTES = 107
+"""Longest path of a unix socket: `sun_path` has 108 bytes with its final NUL (unix(7))."""
+
+MONITORS = 6
+"""Monitor sockets a machine gets: that many front-ends can watch it at once."""
+
+_LONGEST_SOCKET = f"monitor{MONITORS - 1}.sock"
+
+
+class MachinePaths:
+    """The places that belong to one machine; nothing here need exist."""
+
+    def __init__(self, data: Path, runtime: Path) -> None:
+        self.data = data
+        self.runtime = runtime
+        self.file = data / "machine.yaml"
+        self.head = data / "head"
+        self.boot = data / "boot"
+        self.lock = data / "lock"
+        self.run = data / "run.json"
+        self.process = data / "process"
+        self.exit = data / "exit"
+        self.qemu_log = data / "qemu.log"
+        self.serial_log = data / "serial.log"
+        self.serial = runtime / "serial.sock"
+        self.serial_lock = runtime / "serial.lock"
+        self.agent = runtime / "agent.sock"
+        self.vnc = runtime / "vnc.sock"
+        self.gdb = runtime / "gdb.sock"
+
+    @property
+    def name(self) -> str:
+        return self.data.name
+
+    def monitor(self, number: int) -> Path:
+        return self.runtime / f"monitor{number}.sock"
+
+    def monitor_lock(self, number: int) -> Path:
+        return self.runtime / f"monitor{number}.lock"
+
+    def overlay(self, drive: str) -> Path:
+        """The head's overlay of the drive with that id."""
+        return self.head / f"{drive}.qcow2"
+
+    def share_socket(self, tag: str) -> Path:
+        return self.runtime / f"fs-{tag}.sock"
+
+
+class Paths:
+    """The four roots, and what lies directly in them."""
+
+    def __init__(self, data: Path, config: Path, cache: Path, runtime: Path) -> None:
+        self.data = data
+        self.config = config
+        self.cache = cache
+        self.runtime = runtime
+        self.machines = data / "machines"
+        self.trash = data / "trash"
+        self.settings = config / "settings.yaml"
+        self.profiles = config / "profiles"
+        self.images = cache / "images"
+        self.host_cache = cache / "host.json"
+        self.index = cache / "index.json"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Paths":
+        """The roots after the XDG base directory specification.
+
+        Without `XDG_RUNTIME_DIR` (a container, `su`), `/run/user/UID` serves if it is ours,
+        else a private directory below `/tmp`.
+        """
+        env = os.environ if environ is None else environ
+        home = Path(env.get("HOME") or Path.home())
+
+        def root(variable: str, default: Path) -> Path:
+            value = env.get(variable, "")
+            # The specification: a relative path is invalid and ignored.
+            return (Path(value) if value.startswith("/") else default) / "workstation"
+
+        return cls(
+            root("XDG_DATA_HOME", home / ".local/share"),
+            root("XDG_CONFIG_HOME", home / ".config"),
+            root("XDG_CACHE_HOME", home / ".cache"),
+            root("XDG_RUNTIME_DIR", _default_runtime()),
+        )
+
+    def machine(self, name: str) -> MachinePaths:
+        return MachinePaths(self.machines / name, self.runtime / name)
+
+    def image(self, name: str) -> Path:
+        return self.images / name
+
+    def prepare(self) -> None:
+        """Make the roots, private to this user; raise HostError where one is somebody else's."""
+        for root in (self.data, self.config, self.cache, self.runtime):
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = self.runtime.stat()
+        if status.st_uid != os.getuid():
+            raise HostError(
+                f"the sockets' directory {self.runtime} belongs to another user",
+                hint="set XDG_RUNTIME_DIR to a directory of your own",
+            )
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            self.runtime.chmod(0o700)
+        self.machines.mkdir(mode=0o700, exist_ok=True)
+
+    def check_socket_paths(self, name: str) -> None:
+        """Raise UsageError if a machine of that name could not have its sockets."""
+        longest = os.fsencode(self.runtime / name / _LONGEST_SOCKET)
+        excess = len(longest) - SOCKET_PATH_BYTES
+        if excess > 0:
+            raise UsageError(
+                f"the name “{name}” is {excess} bytes too long: its sockets' paths may have"
+                f" {SOCKET_PATH_BYTES} bytes",
+                hint="choose a shorter name, or set XDG_RUNTIME_DIR to a shorter path",
+            )
+
+
+def _default_runtime() -> Path:
+    uid = os.getuid()
+    session = Path(f"/run/user/{uid}")
+    if session.is_dir() and os.access(session, os.W_OK):
+        return session
+    return Path(f"/tmp/workstation-{uid}")  # noqa: S108 (its owner and mode are checked)
+
+
+def shipped(kind: str) -> Path:
+    """The directory of what travels with the program: `profiles` or `images`."""
+    package = Path(__file__).parent
+    inside = package / "shipped" / kind
+    return inside if inside.is_dir() else package.parent / kind
