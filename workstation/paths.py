@@ -3,7 +3,7 @@
     $XDG_DATA_HOME/workstation/machines/NAME/    what must last
         machine.yaml      the machine: its identity and its resolved profile
         head/             one writable qcow2 overlay a drive
-        boot/             kernel and initrd, pinned at creation
+        base/, boot/      what the head stands on; kernel and initrd: pinned at creation
         lock              the machine's lock; says who holds it
         run.json          how QEMU was last started (written before it is)
         process           pid and start time of the witness and of QEMU (written by the witness)
@@ -53,6 +53,11 @@ class MachinePaths:
         self.agent = runtime / "agent.sock"
         self.vnc = runtime / "vnc.sock"
         self.gdb = runtime / "gdb.sock"
+        self.tpm = runtime / "tpm.sock"
+        self.tpm_state = data / "head" / "tpm"
+        self.tpm_log = data / "tpm.log"
+        self.kernel = self.boot / "vmlinuz"
+        self.initrd = self.boot / "initrd"
 
     @property
     def name(self) -> str:
@@ -67,6 +72,10 @@ class MachinePaths:
     def overlay(self, drive: str) -> Path:
         """The head's overlay of the drive with that id."""
         return self.head / f"{drive}.qcow2"
+
+    def base(self, drive: str, image_format: str) -> Path:
+        """What the head of the drive with that id stands on; read-only, pinned at creation."""
+        return self.data / "base" / f"{drive}.{image_format}"
 
     def share_socket(self, tag: str) -> Path:
         return self.runtime / f"fs-{tag}.sock"

@@ -1,26 +1,42 @@
 """The whole program without a screen: what the TUI and the command line both drive."""
 
+import asyncio
+import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from workstation.model.events import Activity, Event, Logged
+from workstation.core import admission, library, serial, verbs
+from workstation.core.activities import Activities, Progress
+from workstation.core.create import create_machine
+from workstation.core.images import Images
+from workstation.core.machine import Machine
+from workstation.core.sampling import INTERVAL, Sampler
+from workstation.core.settings import load_settings
+from workstation.errors import InvalidError, LaunchError, WaitTimeoutError
+from workstation.model.events import (
+    Event,
+    Logged,
+    MachineRemoved,
+    Sampled,
+    Severity,
+)
 from workstation.model.host import Finding, HostFacts
-from workstation.model.machine import MachineView, Sample
-from workstation.model.profile import Profile
+from workstation.model.machine import MachineView, Sample, State, Verb
+from workstation.model.profile import Accelerator, Profile
+from workstation.model.text import safe_line
 from workstation.paths import Paths
+from workstation.profile.catalog import ProfileEntry, find_profile, list_profiles
+from workstation.profile.load import load_profile, parse_definition
+from workstation.qemu.accel import VARIABLE, Choice, choose_accelerator
+from workstation.qemu.host import probe
 
+LOG_KEPT = 1000
 
-@dataclass(frozen=True, slots=True)
-class ProfileEntry:
-    """A profile that can be made into a machine: shipped, or the person's own."""
-
-    name: str
-    path: Path
-    description: str
+DEMO = "sales-demo"
+"""The demo's profile, and the machine's name."""
 
 
 class Workstation:
@@ -30,108 +46,329 @@ class Workstation:
     them and never stops one. All methods belong to the event loop that entered it.
     Verbs raise NotAllowedError where the state forbids them, BusyError where another front-end
     is at work on the machine, NotFoundError for a name that is not there.
+
+    `only` narrows the supervision to those machines; without `watch`, changes that others make
+    to files go unnoticed: both for commands that do one thing and end.
     """
 
-    paths: Paths
-    machines: Mapping[str, MachineView]
-    """By name, sorted. Replaced views arrive as MachineChanged."""
-    activities: Mapping[int, Activity]
-    """The unfinished ones, by id."""
-    log: deque[Logged]
-    """The newest thousand."""
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        front_end: str = "workstation",
+        only: Collection[str] | None = None,
+        watch: bool = True,
+    ) -> None:
+        self.paths = paths
+        self.front_end = front_end
+        self.log: deque[Logged] = deque(maxlen=LOG_KEPT)
+        self._only = only
+        self._watching = watch
+        self._machines: dict[str, Machine] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._samplers: dict[str, Sampler] = {}
+        self._subscribers: list[Callable[[Event], None]] = []
+        self._activities = Activities(self._publish)
+        self._focus: str | None = None
+        self._stack = AsyncExitStack()
 
-    def __init__(self, paths: Paths, *, front_end: str = "workstation") -> None: ...
+    # -- life ---------------------------------------------------------------
 
-    async def __aenter__(self) -> Self: ...
+    async def __aenter__(self) -> Self:
+        self.paths.prepare()
+        self.settings = load_settings(self.paths)
+        await asyncio.to_thread(library.clear_leftovers, self.paths)
+        self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._stack.callback(self._cancel_tasks)
+        if self._watching:
+            self._watch()
+        for name in library.names(self.paths):
+            if self._only is None or name in self._only:
+                self._adopt(name)
+                # A large library is read between the frames of the screen, not before them.
+                await asyncio.sleep(0)
+        self._sampling = self._group.create_task(self._sample(), name="sampling")
+        return self
 
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         tb: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        await self._stack.__aexit__(None, None, None)
+
+    def _cancel_tasks(self) -> None:
+        for task in (*self._tasks.values(), self._sampling):
+            task.cancel()
+
+    def _watch(self) -> None:
+        from workstation.core.watch import Watch
+
+        self._stack.enter_context(Watch(self.paths.machines, self._touched))
+
+    def _touched(self, name: str) -> None:
+        """A file of that machine changed, by whomever."""
+        if self._only is not None and name not in self._only:
+            return
+        there = library.NAME.fullmatch(name) and self.paths.machine(name).file.exists()
+        if name in self._machines:
+            if there or self.paths.machine(name).data.exists():
+                self._machines[name].look()
+                self._machines[name].poke()
+            else:
+                self._forget(name)
+        elif there:
+            self._adopt(name)
+
+    def _adopt(self, name: str) -> Machine:
+        machine = Machine(self.paths.machine(name), self._publish)
+        self._machines[name] = machine
+        self._tasks[name] = self._group.create_task(self._supervise(machine), name=f"vm {name}")
+        return machine
+
+    def _forget(self, name: str) -> None:
+        if self._machines.pop(name, None):
+            self._tasks.pop(name).cancel()
+            self._samplers.pop(name, None)
+            self._publish(MachineRemoved(name))
+
+    async def _supervise(self, machine: Machine) -> None:
+        """A machine's failures are its own: they are told, and it is looked at again."""
+        while True:
+            try:
+                await machine.supervise()
+            except Exception as error:
+                machine.log(f"supervision failed: {error!r}", Severity.ERROR)
+                await asyncio.sleep(1)
+
+    # -- telling ------------------------------------------------------------
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback` in the event loop with every event from now on; returns the undo."""
-        ...
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback)
+
+    def _publish(self, event: Event) -> None:
+        if isinstance(event, Logged):
+            self.log.append(event)
+        for callback in tuple(self._subscribers):
+            callback(event)
 
     # -- looking ------------------------------------------------------------
 
+    @property
+    def machines(self) -> Mapping[str, MachineView]:
+        """By name, sorted. Replaced views arrive as MachineChanged."""
+        return {name: self._machines[name].view for name in sorted(self._machines)}
+
+    def view(self, name: str) -> MachineView:
+        """The newest knowledge of one machine; raises NotFoundError."""
+        return self._find(name).view
+
+    @property
+    def activities(self) -> Mapping[int, Activity]:
+        """The unfinished ones, by id."""
+        return self._activities.current
+
     def samples(self, name: str) -> Sequence[Sample]:
-        """The last two minutes, oldest first; empty for a machine that is not live."""
-        ...
+        """The last minutes, oldest first; empty for a machine that is not live."""
+        machine = self._machines.get(name)
+        return tuple(machine.samples) if machine else ()
 
     def focus(self, name: str | None) -> None:
         """Sample this machine's disks too, from now on (one machine at a time)."""
-        ...
+        self._focus = name
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            samples = {}
+            for name, machine in list(self._machines.items()):
+                if not machine.view.pid:
+                    continue
+                sampler = self._samplers.setdefault(name, Sampler())
+                sample = await sampler.sample(machine, disks=name == self._focus)
+                if sample:
+                    machine.samples.append(sample)
+                    samples[name] = sample
+                serial.trim(machine.paths.serial_log, self.settings.serial_log)
+            if samples:
+                self._publish(Sampled(samples))
 
     def serial_tail(self, name: str, *, size: int = 65_536) -> bytes:
         """The end of what the guest printed on its serial line; raw bytes of a guest."""
-        ...
+        return serial.tail(self._find(name).paths.serial_log, size)
 
-    def qemu_log_tail(self, name: str) -> str: ...
+    def qemu_log_tail(self, name: str) -> str:
+        return verbs.log_tail(self._find(name))
 
-    async def host_facts(self) -> HostFacts: ...
+    async def host_facts(self) -> HostFacts:
+        return await probe(self.paths, os.environ)
 
     async def findings(self) -> list[Finding]:
         """What `workstation doctor` says."""
-        ...
+        from workstation.core.doctor import findings
 
-    def profiles(self) -> list[ProfileEntry]: ...
+        return await findings(self.paths)
+
+    def profiles(self) -> list[ProfileEntry]:
+        return list_profiles(self.paths)
 
     def load_profile(self, name: str) -> Profile:
         """By name or path; raises NotFoundError or InvalidError."""
-        ...
+        return load_profile(find_profile(self.paths, name))
+
+    def _find(self, name: str) -> Machine:
+        if name not in self._machines:
+            library.find(self.paths, name)
+            return self._adopt(name)
+        return self._machines[name]
 
     # -- acting -------------------------------------------------------------
 
-    async def create(self, name: str, profile: Profile, *, based_on: str = "") -> MachineView: ...
+    async def create(self, name: str, profile: Profile, *, based_on: str = "") -> MachineView:
+        """Make a machine; it is there whole when this returns, or not at all."""
+        library.check_new_name(self.paths, name)
+        with self._activities.running(f"create {name}"):
+            facts = await self.host_facts()
+            await create_machine(self.paths, facts, name, profile, based_on=based_on)
+        return self._find(name).view
 
     async def start(self, name: str, *, force: bool = False) -> None:
         """Returns when QEMU answers; raises OvercommitError unless forced, LaunchError."""
-        ...
+        machine = self._find(name)
+        if machine.definition and not force:
+            views = [other.view for other in self._machines.values()]
+            admission.check(name, machine.definition.profile, views)
+        facts = await self.host_facts()
+        choice = self._accelerator(machine, facts)
+        with self._activities.running(f"start {name}", cancellable=False):
+            await verbs.start(self.paths, machine, facts, choice, self.front_end)
+        self._tell_ports(machine)
+
+    def _accelerator(self, machine: Machine, facts: HostFacts) -> Choice:
+        wanted = machine.definition.profile.machine.accelerator if machine.definition else None
+        if wanted in (None, Accelerator.AUTO):
+            wanted = self.settings.accelerator
+        return choose_accelerator(wanted or Accelerator.AUTO, facts, os.environ.get(VARIABLE))
+
+    def _tell_ports(self, machine: Machine) -> None:
+        """Say where a forward got another host port than it asked for."""
+        if not machine.definition:
+            return
+        asked = [
+            rule for network in machine.definition.profile.networks for rule in network.forwards
+        ]
+        for wanted, got in zip(asked, machine.view.forwards, strict=False):
+            if wanted.host != got.host:
+                machine.log(f"host port {wanted.host} was taken: {got} instead", Severity.WARNING)
 
     async def stop(self, name: str) -> None:
         """The ladder: power button, wait, quit, SIGTERM, SIGKILL. Returns when it is off."""
-        ...
+        with self._activities.running(f"stop {name}"):
+            await verbs.stop(self._find(name), self.settings.timeouts, self.front_end)
 
     async def kill(self, name: str) -> None:
         """At once, without asking the guest."""
-        ...
+        await verbs.kill(self._find(name), self.settings.timeouts)
 
-    async def pause(self, name: str) -> None: ...
+    async def pause(self, name: str) -> None:
+        await verbs.pause(self._find(name))
 
-    async def resume(self, name: str) -> None: ...
+    async def resume(self, name: str) -> None:
+        await verbs.resume(self._find(name))
 
     async def reset(self, name: str) -> None:
         """The reset button: the guest starts over without asking."""
-        ...
+        await verbs.reset(self._find(name))
 
     async def delete(self, name: str) -> None:
         """Remove the machine, its disks included."""
-        ...
+        await verbs.delete(self.paths, self._find(name), self.front_end)
+        self._forget(name)
 
     async def demo(self) -> str:
         """Make the demo where it is missing (its image too), start it, wait until it is ready.
 
         Returns the machine's name. Publishes Activity events as it goes.
         """
-        ...
+        with self._activities.running("demo") as progress:
+            await self._make_demo(progress)
+            view = self._find(DEMO).view
+            if view.state is State.PAUSED:
+                progress("demo: going on")
+                await self.resume(DEMO)
+            elif view.allows(Verb.START):
+                progress("demo: starting the guest")
+                await self.start(DEMO)
+            progress("demo: waiting for the guest's shell")
+            await self.wait_ready(DEMO)
+        return DEMO
 
-    async def wait_ready(self, name: str, *, timeout: float = 60.0) -> None:  # noqa: ASYNC109
+    async def _make_demo(self, progress: Progress) -> None:
+        if DEMO in library.names(self.paths):
+            return
+        profile = self.load_profile(DEMO)
+        progress("demo: building the small guest")
+        for reference in (profile.boot.kernel, profile.boot.initrd):
+            if reference and not reference.startswith("/"):
+                image = reference.partition("/")[0]
+                await self.images.ensure(image, lambda step, share: progress(step, share, 1))
+        await self.create(DEMO, profile, based_on=DEMO)
+
+    @property
+    def images(self) -> Images:
+        return Images(self.paths)
+
+    async def wait_ready(self, name: str, *, timeout: float = 120.0) -> None:  # noqa: ASYNC109
         """Wait for the profile's `ready` text on the serial line; raises WaitTimeoutError."""
-        ...
+        machine = self._find(name)
+        text = machine.definition.profile.ready if machine.definition else ""
+        await self.wait_text(name, text, timeout=timeout)
+
+    async def wait_text(self, name: str, text: str, *, timeout: float = 120.0) -> None:  # noqa: ASYNC109
+        """Wait until the guest has printed that on its serial line since it was started."""
+        machine = self._find(name)
+        printed = asyncio.ensure_future(serial.printed(machine.paths.serial_log, text.encode()))
+        ended = asyncio.ensure_future(machine.until(lambda view: not view.state.live))
+        try:
+            await asyncio.wait(
+                (printed, ended), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            if printed.done():
+                return
+            if ended.done():
+                raise LaunchError(
+                    f"“{name}” ended before it was ready: {machine.view.reason or 'it is off'}",
+                    hint=f"workstation logs {name}",
+                )
+            raise WaitTimeoutError(
+                f"“{name}” has not printed “{safe_line(text)}” after {timeout:.0f} s",
+                hint=f"look at it: workstation console {name}",
+            )
+        finally:
+            printed.cancel()
+            ended.cancel()
 
     def cancel(self, activity: int) -> None:
         """Cancel a piece of work that is going on."""
-        ...
+        self._activities.cancel(activity)
 
     # -- editing ------------------------------------------------------------
 
     def definition_text(self, name: str) -> str:
         """The machine's YAML as it stands."""
-        ...
+        return self._find(name).paths.file.read_text(errors="replace")
 
     async def save_definition(self, name: str, text: str) -> None:
         """Check and save it; raises InvalidError, and then nothing has changed."""
-        ...
+        machine = self._find(name)
+        new = parse_definition(text, str(machine.paths.file))
+        old = machine.definition
+        if old and new.uuid != old.uuid:
+            raise InvalidError("the uuid is the machine's identity: it stays as it is")
+        with verbs.holding(machine, Verb.EDIT, self.front_end):
+            from workstation.core import atomic
+
+            await asyncio.to_thread(atomic.write, machine.paths.file, text)

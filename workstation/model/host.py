@@ -36,6 +36,8 @@ class FirmwareFiles:
     """Secure Boot with keys enrolled, which needs SMM."""
     code_format: str = "raw"
     variables_format: str = "raw"
+    machines: tuple[str, ...] = ("pc-q35-*", "pc-i440fx-*")
+    """Patterns of the machine types that it is made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +47,25 @@ class HostFacts:
     qemu: str = ""
     """Path of qemu-system-x86_64."""
     qemu_version: tuple[int, int, int] = (0, 0, 0)
+    """(0, 0, 0) where it is missing or does not run."""
     qemu_img: str = ""
+    qemu_img_version: tuple[int, int, int] = (0, 0, 0)
     machine_types: dict[str, str] = field(default_factory=dict)
-    """Alias to versioned type: `q35` to `pc-q35-7.2`."""
+    """Every type this QEMU knows to its versioned name: `q35` and `pc-q35-7.2` to `pc-q35-7.2`."""
     cpu_models: frozenset[str] = frozenset()
     kvm: bool = False
     """KVM can really run a guest here."""
     kvm_reason: str = ""
     """Why not, in a person's words."""
+    kvm_mend: str = ""
+    """What to do about it."""
+    user_network: bool = True
+    """QEMU was built with user-mode networking (some distributions leave it out)."""
     firmware: tuple[FirmwareFiles, ...] = ()
     swtpm: str = ""
     virtiofsd: str = ""
+    audio: str = "none"
+    """QEMU's audio driver that works here: `pa`, `pipewire`, or `none`."""
     cpus: int = 1
     memory: int = 0
     """Bytes in all."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import StringConstraints
@@ -101,6 +101,11 @@ class Holder:
     """Seconds since the epoch."""
     front_end: str
     """`workstation start`, `workstation` (the TUI) and so on."""
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Self:
+        """From what the lock's file says."""
+        return cls(said["verb"], said["pid"], said["since"], said["front_end"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ One class a section of the YAML; `extra="forbid"` makes an unknown key an error.
 """
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -20,47 +20,39 @@ from pydantic import (
     model_validator,
 )
 
-from workstation.model.units import exact_size, parse_size
+from workstation.model.misfit import Misfit, MisfitError, repeated
+from workstation.model.scalars import (
+    MACHINE_PATTERN,
+    Flag,
+    ImageRef,
+    Line,
+    Mac,
+    Name,
+    Port,
+    Tag,
+    in_words,
+)
+from workstation.model.scalars import NAME_PATTERN as NAME_PATTERN
+from workstation.model.scalars import Size as Size
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,39}$"
-"""Names of machines and profiles: safe as a file name, a host name and in QEMU's options."""
-
-
-def _size(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError("a size such as “512 MiB” or “20 GiB”")
-    if isinstance(value, int):
-        raise ValueError(f"a unit is missing: “{value} MiB” or “{value} GiB”")
-    return parse_size(value)
-
-
-Size = Annotated[
-    int,
-    BeforeValidator(_size),
-    PlainSerializer(exact_size, return_type=str),
-    WithJsonSchema(
-        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*([KMGTkmgt]i?[Bb]?|[Bb])\s*$",
-         "examples": ["512 MiB", "20 GiB"]}
-    ),
-]  # fmt: skip
-"""Bytes; written with a unit."""
-
-Line = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-"""One line of text without control characters."""
-
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-Mac = Annotated[str, StringConstraints(pattern=r"^[0-9a-f][26ae](:[0-9a-f]{2}){5}$")]
-"""A locally administered unicast address, lower case: `52:54:00:12:34:56`."""
-
-Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,30}$")]
-
-Port = Annotated[int, Field(ge=1, le=65535)]
+MOST_CPUS = 255
+"""More need an interrupt controller that older guests do not know (x2APIC)."""
 
 
 class Section(BaseModel):
     """Base of every part of a profile."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def misfits(self) -> Iterator[Misfit]:
+        """Keys of this section that do not go together."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if found := tuple(self.misfits()):
+            raise MisfitError(found)
+        return self
 
 
 class Family(StrEnum):
@@ -83,11 +75,18 @@ class Firmware(StrEnum):
 
 
 class Cpu(Section):
-    model: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,60}$")] = "portable"
+    model: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,60}$"),
+        in_words("portable, host, max, or a model that “qemu-system-x86_64 -cpu help” lists"),
+    ] = "portable"
     """`portable` (resumes on other laptops), `host`, `max`, or a CPU model QEMU knows."""
-    sockets: Annotated[int, Field(ge=1, le=16)] = 1
-    cores: Annotated[int, Field(ge=1, le=256)] = 1
-    threads: Annotated[int, Field(ge=1, le=8)] = 1
+    sockets: Annotated[int, Field(ge=1, le=16, strict=True)] = 1
+    """Processor packages that the guest sees."""
+    cores: Annotated[int, Field(ge=1, le=256, strict=True)] = 1
+    """Cores in each socket."""
+    threads: Annotated[int, Field(ge=1, le=8, strict=True)] = 1
+    """Threads of each core; CPUs in all are sockets x cores x threads."""
 
     @property
     def count(self) -> int:
@@ -95,33 +94,28 @@ class Cpu(Section):
         return self.sockets * self.cores * self.threads
 
 
-ImageRef = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([a-z0-9][a-z0-9._-]{0,59}(/[A-Za-z0-9._-]{1,80})?|/[^\x00-\x1f\x7f]+)$"
-    ),
-]
-"""`IMAGE` or `IMAGE/FILE` of the image library, or an absolute path on the host."""
-
-
 class Boot(Section):
     firmware: Firmware = Firmware.BIOS
+    """`bios`, `uefi`, or `uefi-secure`: UEFI with Secure Boot on and its keys enrolled."""
     order: Annotated[tuple[Literal["disk", "cdrom", "network"], ...], Field(max_length=3)] = ()
-    """Devices to try, in this order; empty leaves it to the firmware."""
-    menu: bool = False
+    """Devices to try, in this order; empty is the disk, then the CD."""
+    menu: Flag = False
     """Offer the firmware's boot menu."""
     kernel: ImageRef | None = None
     """Boot this kernel directly, without a boot loader."""
     initrd: ImageRef | None = None
+    """The initial RAM disk of that kernel."""
     command_line: Annotated[
-        str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$")
+        str,
+        StringConstraints(max_length=2000, pattern=r"^[^\x00-\x1f\x7f]*$"),
+        in_words("one line of at most 2000 characters"),
     ] = ""
+    """The command line of that kernel."""
 
-    @model_validator(mode="after")
-    def _kernel_first(self) -> Self:
-        if self.kernel is None and (self.initrd or self.command_line):
-            raise ValueError("initrd and command_line need a kernel")
-        return self
+    def misfits(self) -> Iterator[Misfit]:
+        for key in ("initrd", "command_line"):
+            if getattr(self, key) and self.kernel is None:
+                yield Misfit(f"{key} needs a kernel: boot.kernel is missing", key, ("kernel",))
 
 
 class Bus(StrEnum):
@@ -145,17 +139,17 @@ class Drive(Section):
     image: ImageRef | None = None
     """The drive starts as this image; without one it is blank."""
     bus: Bus = Bus.VIRTIO
+    """How the guest sees it; `virtio` is fastest, Windows has a driver for `sata`."""
     cache: Cache = Cache.WRITEBACK
-    discard: bool = True
+    """What the host keeps: `none` passes its page cache by, `unsafe` ignores flushes."""
+    discard: Flag = True
     """Give freed blocks back to the host."""
 
-    @model_validator(mode="after")
-    def _something(self) -> Self:
+    def misfits(self) -> Iterator[Misfit]:
         if self.size is None and self.image is None:
-            raise ValueError("a drive needs a size, an image, or both")
+            yield Misfit("a drive needs a size, an image, or both", "", ("size", "image"))
         if self.size is not None and not 2**20 <= self.size <= 2**46:
-            raise ValueError("a drive has between 1 MiB and 64 TiB")
-        return self
+            yield Misfit("a drive has between 1 MiB and 64 TiB", "size")
 
 
 class Cdrom(Section):
@@ -167,7 +161,9 @@ class Forward(Section):
     """A port of the host that leads into the guest."""
 
     host: Port
+    """Port of this computer."""
     guest: Port
+    """Port of the guest."""
     protocol: Literal["tcp", "udp"] = "tcp"
     address: Literal["127.0.0.1", "0.0.0.0"] = "127.0.0.1"  # noqa: S104 (a choice, not a default)
     """127.0.0.1 (this computer only) or 0.0.0.0 (everybody who can reach it)."""
@@ -177,9 +173,13 @@ class Forward(Section):
     def _from_text(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        match = re.fullmatch(r"(?:([0-9.]+):)?(\d{1,5}):(\d{1,5})(?:/(tcp|udp))?", value)
+        match = re.fullmatch(
+            r"(?:(127\.0\.0\.1|0\.0\.0\.0):)?([0-9]{1,5}):([0-9]{1,5})(?:/(tcp|udp))?", value
+        )
         if not match:
-            raise ValueError("HOST:GUEST, such as “8080:80”, “5353:53/udp” or “0.0.0.0:8080:80”")
+            raise ValueError("write HOST:GUEST: “8080:80”, “5353:53/udp” or “0.0.0.0:8080:80”")
+        if not all(1 <= int(port) <= 65535 for port in match.group(2, 3)):
+            raise ValueError("ports are numbers from 1 to 65535")
         parts = {
             "address": match[1],
             "host": int(match[2]),
@@ -197,7 +197,14 @@ class Forward(Section):
 ForwardText = Annotated[
     Forward,
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["8080:80", "2222:22", "5353:53/udp"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^([0-9.]+:)?[0-9]{1,5}:[0-9]{1,5}(/(tcp|udp))?$",
+            "patternErrorMessage": "HOST:GUEST such as “8080:80”, “5353:53/udp”"
+            " or “0.0.0.0:8080:80”",
+        }
+    ),
 ]
 
 
@@ -211,69 +218,86 @@ class Nic(StrEnum):
 class Network(Section):
     mode: Literal["user", "none"] = "user"
     """`user`: the guest reaches out through the host; `none`: an unplugged adapter."""
-    restrict: bool = False
+    restrict: Flag = False
     """Cut the guest off from everything but its forwards."""
     model: Nic = Nic.VIRTIO
+    """The adapter that the guest sees."""
     mac: Mac | None = None
-    """Pinned when the machine is made."""
+    """The adapter's address; chosen and pinned when the machine is made."""
     forwards: Annotated[tuple[ForwardText, ...], Field(max_length=64)] = ()
+    """Ports of this computer that lead into the guest: `8080:80`."""
 
-    @field_validator("forwards")
-    @classmethod
-    def _distinct(cls, forwards: tuple[Forward, ...]) -> tuple[Forward, ...]:
-        taken: set[tuple[str, int]] = set()
-        for forward in forwards:
-            if (forward.protocol, forward.host) in taken:
-                raise ValueError(f"host port {forward.host}/{forward.protocol} is given twice")
-            taken.add((forward.protocol, forward.host))
-        return forwards
+    def misfits(self) -> Iterator[Misfit]:
+        if self.mode == "none" and self.forwards:
+            yield Misfit("an unplugged network forwards nothing", "forwards", ("mode",))
 
 
 class Share(Section):
-    path: Annotated[str, StringConstraints(pattern=r"^(/|~/)[^\x00-\x1f\x7f]*$")]
+    path: Annotated[
+        str,
+        StringConstraints(pattern=r"^(/|~/)[^\x00-\x1f\x7f]*$"),
+        in_words("a directory’s absolute path, or one that begins with ~/"),
+    ]
     """A directory of the host: absolute, or below ~/."""
-    tag: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,30}$")]
+    tag: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,30}$"),
+        in_words("1 to 30 letters, digits, “_” and “-”"),
+    ]
     """The name by which the guest mounts it."""
     mode: Literal["9p", "virtiofs"] = "9p"
-    writable: bool = False
+    """`9p` needs nothing more; `virtiofs` is faster and needs virtiofsd."""
+    writable: Flag = False
+    """Whether the guest may change what is in it."""
 
 
 class Display(Section):
     adapter: Literal["none", "std", "virtio"] = "std"
-    width: Annotated[int, Field(ge=640, le=7680)] = 1280
-    height: Annotated[int, Field(ge=480, le=4320)] = 800
+    """`std` works everywhere, `virtio` is for guests that have its driver."""
+    width: Annotated[int, Field(ge=640, le=7680, strict=True)] = 1280
+    """Pixels that the guest is offered."""
+    height: Annotated[int, Field(ge=480, le=4320, strict=True)] = 800
+    """Pixels that the guest is offered."""
 
 
 class Devices(Section):
-    serial: bool = True
+    serial: Flag = True
     """A serial line: the text console."""
-    usb_tablet: bool = True
+    usb_tablet: Flag = True
     """An absolute pointer, so that the mouse need not be grabbed."""
     sound: Literal["none", "hda"] = "none"
-    rng: bool = True
+    """`hda`: Intel HD Audio."""
+    rng: Flag = True
     """Random numbers of the host for the guest."""
-    tpm: bool = False
+    tpm: Flag = False
     """A TPM 2.0, emulated by swtpm."""
-    agent: bool = True
+    agent: Flag = True
     """The channel that qemu-guest-agent listens on."""
-    balloon: bool = True
-    panic: bool = True
+    balloon: Flag = True
+    """Lets the guest give memory back that it does not use."""
+    panic: Flag = True
     """pvpanic: the guest can say that it has crashed."""
 
 
 class Machine(Section):
     type: Annotated[
         str,
-        StringConstraints(pattern=r"^(pc|q35|microvm|pc-i440fx-\d+\.\d+|pc-q35-\d+\.\d+)$"),
-        WithJsonSchema({"type": "string", "examples": ["q35", "pc", "microvm"],
-                        "pattern": r"^(pc|q35|microvm|pc-i440fx-\d+\.\d+|pc-q35-\d+\.\d+)$"}),
-    ] = "q35"  # fmt: skip
+        StringConstraints(pattern=MACHINE_PATTERN),
+        in_words("q35, pc, microvm, or a version such as “pc-q35-7.2”"),
+    ] = "q35"
     """`q35`, `pc` or `microvm`; pinned to a version when the machine is made."""
     accelerator: Accelerator = Accelerator.AUTO
-    hyperv: bool = False
+    """`auto` takes KVM where it works; `tcg` emulates, slowly but alike everywhere."""
+    hyperv: Flag = False
     """Hyper-V enlightenments: Windows runs better with them."""
-    gdb: bool = False
+    gdb: Flag = False
     """A gdb stub on a unix socket, for kernel work."""
+
+    @property
+    def chipset(self) -> Literal["pc", "q35", "microvm"]:
+        if self.type == "microvm":
+            return "microvm"
+        return "q35" if "q35" in self.type else "pc"
 
 
 class Clock(StrEnum):
@@ -285,21 +309,37 @@ class Profile(Section):
     """A VM, described."""
 
     name: Name
+    """By which it is listed; in a file of its own, the same as the file."""
     description: Line = ""
+    """What it is for, in one line."""
     family: Family = Family.LINUX
+    """What kind of system the guest is."""
     tags: Annotated[tuple[Tag, ...], Field(max_length=20)] = ()
+    """Words to filter the list by."""
     notes: Annotated[str, StringConstraints(max_length=10_000)] = ""
+    """Whatever a person should know: how to log in, what to try."""
     machine: Machine = Machine()
+    """The board, and what runs it."""
     cpu: Cpu = Cpu()
+    """Virtual CPUs."""
     memory: Size = 2**30
+    """Memory of the guest."""
     boot: Boot = Boot()
+    """What it starts from."""
     drives: Annotated[tuple[Drive, ...], Field(max_length=16)] = ()
+    """Disks, in the order in which the guest finds them."""
     cdroms: Annotated[tuple[Cdrom, ...], Field(max_length=4)] = ()
+    """CD drives."""
     networks: Annotated[tuple[Network, ...], Field(max_length=8)] = (Network(),)
+    """Network adapters; one behind the host where the key is missing."""
     shares: Annotated[tuple[Share, ...], Field(max_length=8)] = ()
+    """Directories of this computer that the guest can mount."""
     display: Display = Display()
+    """The screen."""
     devices: Devices = Devices()
+    """Everything else that is plugged in."""
     clock: Clock = Clock.UTC
+    """What the hardware clock shows; Windows expects `localtime`."""
     ready: Line = ""
     """Text that the guest prints on its serial line when it is ready to be worked with."""
 
@@ -312,24 +352,48 @@ class Profile(Section):
             raise ValueError("memory comes in whole MiB")
         return memory
 
-    @field_validator("shares")
-    @classmethod
-    def _distinct_tags(cls, shares: tuple[Share, ...]) -> tuple[Share, ...]:
-        tags = [share.tag for share in shares]
-        for tag in tags:
-            if tags.count(tag) > 1:
-                raise ValueError(f"the tag “{tag}” is given to two shares")
-        return shares
+    def misfits(self) -> Iterator[Misfit]:
+        yield from self._boot_misfits()
+        yield from self._cpu_misfits()
+        yield from self._drive_misfits()
+        yield from repeated((f"shares[{n}].tag", share.tag) for n, share in enumerate(self.shares))
+        yield from repeated(
+            (f"networks[{n}].mac", network.mac)
+            for n, network in enumerate(self.networks)
+            if network.mac
+        )
+        yield from repeated(
+            (f"networks[{n}].forwards[{m}]", f"host port {forward.host}/{forward.protocol}")
+            for n, network in enumerate(self.networks)
+            for m, forward in enumerate(network.forwards)
+        )
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.machine.type == "microvm":
-            if self.boot.kernel is None:
-                raise ValueError("a microvm boots a kernel directly: boot.kernel is missing")
-            if self.boot.firmware is not Firmware.BIOS:
-                raise ValueError("a microvm has no UEFI: boot.firmware must be bios")
-        if self.boot.firmware is Firmware.UEFI_SECURE and not self.machine.type.removeprefix(
-            "pc-"
-        ).startswith("q35"):
-            raise ValueError("Secure Boot needs machine.type q35")
-        return self
+    def _boot_misfits(self) -> Iterator[Misfit]:
+        chipset, firmware = self.machine.chipset, self.boot.firmware
+        if chipset == "microvm" and self.boot.kernel is None:
+            what = "a microvm boots a kernel directly: boot.kernel is missing"
+            yield Misfit(what, "machine.type", ("boot.kernel",))
+        if chipset == "microvm" and firmware is not Firmware.BIOS:
+            what = "a microvm has no UEFI: boot.firmware must be bios"
+            yield Misfit(what, "boot.firmware", ("machine.type",))
+        elif firmware is Firmware.UEFI_SECURE and chipset != "q35":
+            yield Misfit("Secure Boot needs machine.type q35", "boot.firmware", ("machine.type",))
+
+    def _cpu_misfits(self) -> Iterator[Misfit]:
+        if self.cpu.count > MOST_CPUS:
+            what = f"{self.cpu.count} virtual CPUs (sockets x cores x threads); at most {MOST_CPUS}"
+            yield Misfit(what, "cpu")
+        if self.cpu.model == "host" and self.machine.accelerator is Accelerator.TCG:
+            what = "the CPU model host needs KVM: write portable or max, or another accelerator"
+            yield Misfit(what, "cpu.model", ("machine.accelerator",))
+
+    def _drive_misfits(self) -> Iterator[Misfit]:
+        buses = [drive.bus for drive in self.drives]
+        if Bus.IDE in buses and self.machine.chipset != "pc":
+            what = "the ide bus needs machine.type pc: write sata or virtio"
+            yield Misfit(what, f"drives[{buses.index(Bus.IDE)}].bus", ("machine.type",))
+        if buses.count(Bus.IDE) > 4:
+            yield Misfit("the ide bus takes at most 4 drives", "drives")
+        if buses.count(Bus.SATA) + len(self.cdroms) > 6:
+            what = "the sata bus takes at most 6 drives and CD drives together"
+            yield Misfit(what, "drives", ("cdroms",))

@@ -4,7 +4,7 @@ import re
 
 _FACTORS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _BY_LETTER = {unit[0].lower(): unit for unit in _FACTORS}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?(B?)\s*", re.IGNORECASE)
+_SIZE = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([KMGT]?)i?(B?)\s*", re.IGNORECASE)
 
 
 def parse_size(text: str) -> int:

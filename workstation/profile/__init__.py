@@ -1,0 +1,1 @@
+"""Profiles: from YAML to values, with every problem at once, and back."""

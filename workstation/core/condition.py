@@ -1,0 +1,76 @@
+"""What a machine's files and its QEMU's own word make of its state: the one place that decides.
+
+Imported by `workstation list`: quick modules only, so states are the plain words of
+`workstation.model.machine.State`.
+"""
+
+from typing import Any, NamedTuple
+
+from workstation.core import lock, run
+from workstation.paths import MachinePaths
+from workstation.qemu.procfs import Pair, alive, read_pair
+
+_BY_STATUS = {
+    "running": "running",
+    "prelaunch": "starting",
+    "inmigrate": "starting",
+    "shutdown": "stopping",
+}
+"""What `query-status` says (QAPI RunState); everything else is a kind of pause."""
+
+_PAUSE_REASONS = {
+    "guest-panicked": "the guest's system crashed (kernel panic)",
+    "io-error": "a disk could not be written or read: is the host's disk full?",
+    "internal-error": "QEMU met an error inside the virtual machine",
+    "suspended": "the guest went to sleep",
+    "watchdog": "the guest's watchdog fired",
+}
+
+
+class Condition(NamedTuple):
+    state: str
+    reason: str
+    since: float
+    """Seconds since the epoch: when QEMU was started, or when it ended; 0 if never."""
+    holder: dict[str, Any] | None
+    """What the holder of the lock says of itself."""
+    record: run.Record | None
+    """The run's record, while QEMU runs."""
+    pair: Pair | None
+    """The processes, while QEMU runs."""
+
+
+def live_pair(paths: MachinePaths) -> Pair | None:
+    """The processes of the machine, while QEMU runs or its witness has still to say how it ended."""
+    pair = read_pair(paths)
+    return pair if pair and (alive(pair.qemu) or alive(pair.witness)) else None
+
+
+def condition(paths: MachinePaths, *, status: str = "", trouble: str = "") -> Condition:
+    """Where the machine is in its life.
+
+    `status` is QEMU's run state where somebody asked; without it a live machine counts as
+    running, for the reason `trouble` if the question found no answer.
+    """
+    holder = lock.holding(paths)
+    verb = holder["verb"] if holder else ""
+    record = run.read(paths)
+    pair = live_pair(paths) if record and record.boot_id == run.boot_id() else None
+    if record and pair:
+        state, reason = _live(verb, status, trouble)
+        return Condition(state, reason, record.started, holder, record, pair)
+    if verb == "start":
+        return Condition("starting", "", 0.0, holder, None, None)
+    if not record:
+        return Condition("created", "", 0.0, holder, None, None)
+    ending = run.explain(paths, record)
+    state = "off" if ending.clean else "crashed"
+    return Condition(state, ending.reason, ending.time, holder, None, None)
+
+
+def _live(verb: str, status: str, trouble: str) -> tuple[str, str]:
+    if verb == "stop":
+        return "stopping", ""
+    if not status:
+        return "starting" if verb == "start" else "running", trouble
+    return _BY_STATUS.get(status, "paused"), _PAUSE_REASONS.get(status, "")

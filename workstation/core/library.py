@@ -1,0 +1,147 @@
+"""The machines of this host as directories: which there are, made whole, and taken away."""
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+
+from workstation.core import atomic
+from workstation.errors import NotFoundError, UsageError, WorkstationError
+from workstation.paths import MachinePaths, Paths
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+
+_MAKING = ".new-"
+
+
+def names(paths: Paths) -> list[str]:
+    """Every machine's name, sorted. What is still being made is not among them."""
+    try:
+        with os.scandir(paths.machines) as entries:
+            return sorted(entry.name for entry in entries if NAME.fullmatch(entry.name))
+    except FileNotFoundError:
+        return []
+
+
+def find(paths: Paths, name: str) -> MachinePaths:
+    """The places of an existing machine; raises NotFoundError with what may have been meant."""
+    machine = paths.machine(name)
+    if NAME.fullmatch(name) and machine.data.is_dir():
+        return machine
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names(paths), n=1)
+    hint = f"did you mean “{near[0]}”?" if near else "see: workstation list"
+    raise NotFoundError(f"there is no machine “{name}”", hint=hint)
+
+
+def check_new_name(paths: Paths, name: str) -> None:
+    """Raise UsageError unless a machine of that name could be made."""
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"“{name}” cannot be a machine's name",
+            hint="take up to 40 of a-z, 0-9, “.”, “_” and “-”, a letter or digit first",
+        )
+    paths.check_socket_paths(name)
+    if paths.machine(name).data.exists():
+        raise UsageError(f"there is a machine “{name}” already", hint="choose another name")
+
+
+@contextmanager
+def making(paths: Paths, name: str) -> Iterator[MachinePaths]:
+    """A directory to make the machine in; it becomes the machine when the block ends well.
+
+    Until then nobody lists it, and if the program dies, `clear_leftovers` takes it away.
+    Its files must last (`sync_tree`) before the block ends.
+    """
+    check_new_name(paths, name)
+    directory = paths.machines / f"{_MAKING}{secrets.token_hex(6)}"
+    directory.mkdir(mode=0o700)
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        flock(held, LOCK_EX)
+        yield MachinePaths(directory, paths.runtime / name)
+        _become(paths, directory, name)
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    finally:
+        os.close(held)
+
+
+def sync_tree(directory: Path) -> None:
+    """Make everything below a directory last; may take as long as its data is large."""
+    for path in sorted(directory.rglob("*")):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _become(paths: Paths, directory: Path, name: str) -> None:
+    atomic.sync_directory(directory)
+    try:
+        directory.rename(paths.machine(name).data)
+    except OSError as error:
+        raise UsageError(f"there is a machine “{name}” already") from error
+    atomic.sync_directory(paths.machines)
+
+
+def remove(paths: Paths, machine: MachinePaths) -> None:
+    """Take a machine away, its disks included: gone from the list first, then from the disk."""
+    paths.trash.mkdir(mode=0o700, exist_ok=True)
+    grave = paths.trash / secrets.token_hex(6)
+    machine.data.rename(grave)
+    atomic.sync_directory(paths.machines)
+    shutil.rmtree(grave, ignore_errors=True)
+    shutil.rmtree(machine.runtime, ignore_errors=True)
+
+
+def clear_leftovers(paths: Paths) -> None:
+    """Remove what a killed front-end left half made or half deleted."""
+    shutil.rmtree(paths.trash, ignore_errors=True)
+    for directory in paths.machines.glob(f"{_MAKING}*"):
+        with suppress(OSError):
+            held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                flock(held, LOCK_EX | LOCK_NB)
+                shutil.rmtree(directory, ignore_errors=True)
+            finally:
+                os.close(held)
+
+
+def adopt_file(source: Path, target: Path, *, trusted: bool) -> None:
+    """`target` has the content that `source` has now, whatever happens to `source` later.
+
+    Files of the image library (`trusted`) are never rewritten, so a second name is enough;
+    anything else is copied, sharing blocks where the file system can.
+    """
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    if trusted:
+        with suppress(OSError):
+            target.hardlink_to(source)
+            return
+    try:
+        _clone(source, target)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise WorkstationError(f"{source} cannot be copied: {error.strerror}") from error
+
+
+_FICLONE = 0x40049409
+"""ioctl(2) request of linux/fs.h: make a file share all blocks of another."""
+
+
+def _clone(source: Path, target: Path) -> None:
+    from fcntl import ioctl
+
+    with source.open("rb") as reader, target.open("xb") as writer:
+        try:
+            ioctl(writer.fileno(), _FICLONE, reader.fileno())
+        except OSError:
+            shutil.copyfileobj(reader, writer, 2**20)

@@ -1,0 +1,81 @@
+"""A machine's lock: one operation at a time, and everybody can read whose it is.
+
+The lock itself is a `flock` on the machine's lock file, so it ends with the process that holds it.
+The file's content only says who that is; a content whose process is gone says nothing.
+"""
+
+import fcntl
+import json
+import os
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from workstation.errors import BusyError, NotFoundError
+from workstation.paths import MachinePaths
+from workstation.qemu import procfs
+
+
+class MachineLock:
+    """`with MachineLock(paths, "start", "workstation start"):`, or BusyError at once."""
+
+    def __init__(self, paths: MachinePaths, verb: str, front_end: str) -> None:
+        self._paths = paths
+        self._verb = verb
+        self._front_end = front_end
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        try:
+            descriptor = os.open(self._paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            raise NotFoundError(
+                f"there is no machine “{self._paths.name}”", hint="see: workstation list"
+            ) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise self._busy() from None
+        self._descriptor = descriptor
+        own = procfs.own_id()
+        said = {"verb": self._verb, "pid": own.pid, "start": own.start, "since": time.time()}
+        self._say({**said, "front_end": self._front_end})
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._say(None)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _say(self, holder: object) -> None:
+        # Opened anew, so that closing it tells those who watch the file.
+        if self._paths.lock.exists():
+            self._paths.lock.write_text(json.dumps(holder) if holder else "")
+
+    def _busy(self) -> BusyError:
+        said = holding(self._paths)
+        name = self._paths.name
+        if not said:
+            return BusyError(f"“{name}” is locked by another front-end", hint="try again")
+        seconds = max(0, round(time.time() - said["since"]))
+        return BusyError(
+            f"“{said['front_end']}” (pid {said['pid']}) has been busy with “{name}” for"
+            f" {seconds} s: {said['verb']}",
+            hint="wait for it to end, or end that process",
+        )
+
+
+def holding(paths: MachinePaths) -> dict[str, Any] | None:
+    """What the holder of the machine's lock said of itself; None for nobody."""
+    try:
+        said = json.loads(paths.lock.read_text())
+        alive = procfs.alive(procfs.ProcessId(said["pid"], said["start"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(said) if alive else None

@@ -1,0 +1,198 @@
+"""One machine under supervision: its files and its QEMU, watched, turned into a view."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from uuid import UUID
+
+from workstation.core import run
+from workstation.core.condition import condition, live_pair
+from workstation.errors import WorkstationError
+from workstation.model.events import Event, Logged, MachineChanged, Severity
+from workstation.model.machine import Definition, Holder, MachineView, Sample, State
+from workstation.model.profile import Forward
+from workstation.model.text import safe_line
+from workstation.paths import MachinePaths
+from workstation.profile.load import load_definition
+from workstation.qemu.monitor import Event as QemuEvent
+from workstation.qemu.monitor import Monitor
+from workstation.qemu.process import pair_ended
+from workstation.qemu.procfs import Pair
+
+SAMPLES_KEPT = 120
+
+_STATE_EVENTS = frozenset(
+    {"STOP", "RESUME", "SHUTDOWN", "RESET", "GUEST_PANICKED", "SUSPEND", "WAKEUP", "WATCHDOG"}
+)
+
+
+class Machine:
+    """A machine as this front-end knows it; `view` is always the newest knowledge.
+
+    `supervise` runs as long as the front-end does: it adopts QEMU when it runs, follows it, and
+    sees it end. `poke` makes it look again; pokes that come while it looks are one.
+    """
+
+    def __init__(self, paths: MachinePaths, publish: Callable[[Event], None]) -> None:
+        self.paths = paths
+        self.definition: Definition | None = None
+        self.monitor: Monitor | None = None
+        self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self._publish = publish
+        self._problem = ""
+        self._trouble = ""
+        self._file_stamp: tuple[int, int] | None = None
+        self._status = ""
+        self._poked = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._read_definition()
+        self.view = self._observe()
+        publish(MachineChanged(self.view))
+
+    @property
+    def name(self) -> str:
+        return self.paths.name
+
+    # -- looking ------------------------------------------------------------
+
+    def look(self) -> None:
+        """Read the files again, and publish the view if it is another."""
+        if not self.paths.data.exists():
+            return
+        self._read_definition()
+        before, self.view = self.view, self._observe()
+        if self.view != before:
+            self._publish(MachineChanged(self.view))
+            self._log_change(before, self.view)
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    def poke(self) -> None:
+        self._poked.set()
+
+    def _read_definition(self) -> None:
+        try:
+            stat = self.paths.file.stat()
+            stamp = (stat.st_mtime_ns, stat.st_ino)
+            if stamp == self._file_stamp:
+                return
+            self.definition = load_definition(self.paths.file)
+            self._file_stamp = stamp
+            self._problem = ""
+        except OSError as error:
+            self._problem = f"{self.paths.file} cannot be read: {error.strerror}"
+        except WorkstationError as error:
+            self._file_stamp = stamp
+            self._problem = error.details or str(error)
+
+    def pair(self) -> Pair | None:
+        """The processes of the machine, where QEMU runs."""
+        return live_pair(self.paths)
+
+    def _observe(self) -> MachineView:
+        now = condition(self.paths, status=self._status, trouble=self._trouble)
+        definition = self.definition
+        return MachineView(
+            name=self.name,
+            state=State(now.state),
+            profile=definition.profile if definition else None,
+            uuid=str(definition.uuid) if definition else "",
+            based_on=definition.based_on if definition else "",
+            reason=now.reason,
+            since=now.since,
+            problem=self._problem,
+            holder=Holder.of(now.holder) if now.holder else None,
+            pid=now.pair.qemu.pid if now.pair else None,
+            accelerator=now.record.accelerator if now.record else "",
+            forwards=_forwards(now.record) if now.record else (),
+            panicked=self._status == "guest-panicked",
+        )
+
+    def _log_change(self, before: MachineView, view: MachineView) -> None:
+        if view.problem and view.problem != before.problem:
+            self.log(f"its file has problems: {view.problem}", Severity.ERROR)
+        if view.state is before.state and view.reason == before.reason:
+            return
+        bad = view.state is State.CRASHED or view.panicked
+        words = f"{view.state}: {view.reason}" if view.reason else str(view.state)
+        self.log(words, Severity.ERROR if bad else Severity.INFO)
+
+    def log(self, text: str, severity: Severity = Severity.INFO) -> None:
+        self._publish(Logged(time.time(), self.name, safe_line(text), severity))
+
+    async def until(self, reached: Callable[[MachineView], bool]) -> MachineView:
+        """Return the first view for which `reached` holds; asked again after every look."""
+        while not reached(self.view):
+            await self._moved.wait()
+        return self.view
+
+    # -- supervision --------------------------------------------------------
+
+    async def supervise(self) -> None:
+        """Adopt QEMU whenever it runs; never returns. Failures become the machine's reason."""
+        while True:
+            self._poked.clear()
+            self.look()
+            pair = self.pair()
+            if pair and self.definition:
+                await self._attend(pair, self.definition.uuid)
+            else:
+                await self._poked.wait()
+
+    async def _attend(self, pair: Pair, uuid: UUID) -> None:
+        """Follow QEMU until it has ended."""
+        follower = asyncio.create_task(self._follow(uuid), name=f"follow {self.name}")
+        try:
+            await pair_ended(pair)
+        finally:
+            follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await follower
+            await self._let_go()
+            self._status = self._trouble = ""
+            self.samples.clear()
+
+    async def _follow(self, uuid: UUID) -> None:
+        """Keep the view true while QEMU runs."""
+        try:
+            monitor = Monitor(self.paths, self._on_event)
+            await monitor.connect(uuid)
+            self.monitor = monitor
+        except WorkstationError as error:
+            self._trouble = str(error)
+        while True:
+            self._poked.clear()
+            await self._ask_status()
+            self.look()
+            await self._poked.wait()
+
+    async def _ask_status(self) -> None:
+        if not self.monitor:
+            return
+        try:
+            answer = await self.monitor.execute("query-status")
+            self._status = answer["status"]
+        except WorkstationError as error:
+            # It is ending, or it hangs: its process, which is watched too, decides.
+            self._trouble = str(error)
+
+    async def _let_go(self) -> None:
+        if self.monitor:
+            await self.monitor.disconnect()
+            self.monitor = None
+
+    def _on_event(self, event: QemuEvent) -> None:
+        kind = event["event"]
+        if kind in _STATE_EVENTS:
+            self.poke()
+        if kind == "POWERDOWN":
+            self.log("power button pressed")
+        elif kind == "BLOCK_IO_ERROR":
+            self.log(f"disk error: {event['data'].get('reason', '')}", Severity.ERROR)
+            self.poke()
+
+
+def _forwards(record: run.Record) -> tuple[Forward, ...]:
+    return tuple(Forward.model_validate(text) for network in record.forwards for text in network)

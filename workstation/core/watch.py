@@ -1,0 +1,65 @@
+"""The machines' directory, watched: every change of a file becomes a call in the event loop."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+# It calls a normal end an error:  that its thread has ended; nobody needs to read that.
+logging.getLogger("watchdog").setLevel(logging.CRITICAL)
+
+# Never “modified”: a guest that writes to its disk would flood us. Who writes in place closes.
+_KINDS: list[type[FileSystemEvent]] = [
+    DirCreatedEvent, DirDeletedEvent, DirMovedEvent,
+    FileClosedEvent, FileCreatedEvent, FileDeletedEvent, FileMovedEvent,
+]  # fmt: skip
+
+
+class Watch(FileSystemEventHandler):
+    """Calls `touched` with the name of each machine whose directory or files changed."""
+
+    def __init__(self, machines: Path, touched: Callable[[str], None]) -> None:
+        self._machines = machines
+        self._touched = touched
+        self._loop = asyncio.get_running_loop()
+        self._observer = Observer()
+        self._waiting: set[str] = set()
+
+    def __enter__(self) -> "Watch":
+        self._observer.schedule(self, str(self._machines), recursive=True, event_filter=_KINDS)
+        self._observer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._observer.stop()
+        self._observer.join(timeout=5)
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """In watchdog's thread."""
+        names = {self._machine_of(str(path)) for path in (event.src_path, event.dest_path) if path}
+        fresh = names - self._waiting - {""}
+        if fresh:
+            self._waiting |= fresh
+            self._loop.call_soon_threadsafe(self._tell, fresh)
+
+    def _machine_of(self, path: str) -> str:
+        relative = path.removeprefix(f"{self._machines}/")
+        return "" if relative == path else relative.partition("/")[0]
+
+    def _tell(self, names: set[str]) -> None:
+        self._waiting -= names
+        for name in sorted(names):
+            self._touched(name)

@@ -1,0 +1,363 @@
+"""A machine's definition and the host's facts -> QEMU's command line. Pure: no file is touched.
+
+Every option is a fixed word, JSON, or a string of our own making; `docs/profiles.md` says which
+key of a profile becomes which of them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workstation.errors import HostError
+from workstation.model.host import FirmwareFiles, HostFacts
+from workstation.model.machine import Definition
+from workstation.model.profile import (
+    Accelerator,
+    Bus,
+    Cache,
+    Clock,
+    Cpu,
+    Forward,
+    Network,
+    Nic,
+    Profile,
+    Share,
+)
+from workstation.paths import MONITORS, MachinePaths
+from workstation.qemu.blockdev import DiskFile, chain
+from workstation.qemu.options import as_json, quoted, switch
+
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
+PORTABLE_CPU = "Nehalem"
+"""The oldest model of level x86-64-v2, which today's systems ask for: QEMU has no model of that
+name, and a newer one would not resume on an older laptop."""
+
+HYPERV = (
+    "hv-relaxed,hv-vapic,hv-spinlocks=0x1fff,hv-vpindex,hv-runtime,hv-synic,hv-stimer,"
+    "hv-frequencies,hv-time"
+)
+"""Enlightenments that all Windows versions since 7 take (QEMU's docs/system/i386/hyperv.rst)."""
+
+_NICS = {
+    Nic.VIRTIO: "virtio-net-pci",
+    Nic.E1000E: "e1000e",
+    Nic.E1000: "e1000",
+    Nic.RTL8139: "rtl8139",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All that one start of a machine needs beyond its definition."""
+
+    paths: MachinePaths
+    definition: Definition
+    facts: HostFacts
+    accelerator: Accelerator
+    """KVM or TCG."""
+    drives: tuple[tuple[DiskFile, ...], ...] = ()
+    """A chain per drive of the profile, from the head to the base."""
+    discs: tuple[Path | None, ...] = ()
+    """A file per CD drive of the profile; None is an empty drive."""
+    kernel: Path | None = None
+    initrd: Path | None = None
+    firmware: FirmwareFiles | None = None
+    nvram: tuple[DiskFile, ...] = ()
+    """The UEFI variables' chain, with `firmware`."""
+    forwards: tuple[tuple[Forward, ...], ...] = ()
+    """Per network of the profile, with the host ports that are really free."""
+    shares: tuple[Path, ...] = ()
+    """The directory of each share of the profile, resolved."""
+    listeners: Mapping[str, int] = field(default_factory=dict)
+    """Descriptors of sockets that listen already: `monitor0`…, `serial`, `agent`."""
+
+    @property
+    def profile(self) -> Profile:
+        return self.definition.profile
+
+    @property
+    def microvm(self) -> bool:
+        return self.profile.machine.type == "microvm"
+
+
+def command_line(launch: Launch) -> list[str]:
+    """QEMU's argv, the program first."""
+    parts = (
+        _machine,
+        _firmware,
+        _boot,
+        _monitors,
+        _drives,
+        _cdroms,
+        _networks,
+        _shares,
+        _display,
+        _devices,
+        _tpm,
+        _debug,
+    )
+    return [launch.facts.qemu, *(word for part in parts for word in part(launch))]
+
+
+def _device(driver: str, **properties: object) -> tuple[str, str]:
+    named = {key.replace("_", "-"): value for key, value in properties.items()}
+    return "-device", as_json({"driver": driver, **named})
+
+
+def _machine(launch: Launch) -> Iterator[str]:
+    profile = launch.profile
+    yield from ("-name", f"guest={quoted(launch.paths.name)},debug-threads=on")
+    yield from ("-nodefaults", "-no-user-config", "-sandbox", SANDBOX, "-msg", "timestamp=on")
+    yield from ("-uuid", str(launch.definition.uuid))
+    yield from ("-machine", ",".join(_machine_words(launch)), "-accel", launch.accelerator)
+    yield from ("-cpu", _cpu_words(profile, launch.accelerator))
+    cpu = profile.cpu
+    topology = f"sockets={cpu.sockets},cores={cpu.cores},threads={cpu.threads}"
+    yield from ("-smp", f"cpus={cpu.count},{topology}")
+    yield from ("-m", f"size={profile.memory // 2**20}M")
+    if _shared_memory(profile):
+        memory = {"qom-type": "memory-backend-memfd", "id": "ram", "share": True}
+        yield from ("-object", as_json({**memory, "size": profile.memory}))
+    base = "localtime" if profile.clock is Clock.LOCALTIME else "utc"
+    yield from ("-rtc", f"base={base}")
+    yield from ("-action", "reboot=reset,shutdown=poweroff,panic=pause,watchdog=reset")
+
+
+def _machine_words(launch: Launch) -> Iterator[str]:
+    yield launch.profile.machine.type
+    if launch.microvm:
+        yield "pcie=on"
+        yield "rtc=on"
+    else:
+        yield "vmport=off"
+        secure = launch.firmware is not None and launch.firmware.secure
+        yield f"smm={switch(secure)}"
+    if launch.firmware:
+        yield "pflash0=firmware"
+        yield "pflash1=nvram"
+    if _shared_memory(launch.profile):
+        yield "memory-backend=ram"
+
+
+def _cpu_words(profile: Profile, accelerator: Accelerator) -> str:
+    model = PORTABLE_CPU if profile.cpu.model == Cpu().model else profile.cpu.model
+    if model == "host" and accelerator is Accelerator.TCG:
+        model = "max"
+    enlightened = profile.machine.hyperv and accelerator is Accelerator.KVM
+    return f"{model},{HYPERV}" if enlightened else model
+
+
+def _shared_memory(profile: Profile) -> bool:
+    """virtiofsd reads the guest's memory, so it must be shared with it."""
+    return any(share.mode == "virtiofs" for share in profile.shares)
+
+
+def _firmware(launch: Launch) -> Iterator[str]:
+    firmware = launch.firmware
+    if not firmware:
+        return
+    code = {"driver": firmware.code_format, "node-name": "firmware", "read-only": True}
+    yield from ("-blockdev", as_json({**code, "file": _file(firmware.code)}))
+    yield from chain("nvram", launch.nvram, cache=Cache.WRITEBACK, discard=False)
+    if firmware.secure:
+        # Only code in system management mode may write the variables.
+        yield from ("-global", "driver=cfi.pflash01,property=secure,value=on")
+
+
+def _file(path: str | Path) -> dict[str, object]:
+    return {"driver": "file", "filename": str(path), "read-only": True}
+
+
+def _boot(launch: Launch) -> Iterator[str]:
+    boot = launch.profile.boot
+    yield from ("-boot", f"menu={switch(boot.menu)},strict=on")
+    if launch.kernel:
+        yield from ("-kernel", str(launch.kernel))
+        if launch.initrd:
+            yield from ("-initrd", str(launch.initrd))
+        yield from ("-append", boot.command_line)
+
+
+def _boot_index(profile: Profile, kind: str, number: int) -> int | None:
+    """Place in the boot order, from 0; None leaves the device out of it."""
+    order = profile.boot.order or ("disk", "cdrom")
+    return order.index(kind) * 20 + number if kind in order else None
+
+
+def _listener(launch: Launch, name: str, *words: str) -> tuple[str, str]:
+    """A chardev on a socket that listens already, so that clients may connect at once."""
+    options = (f"id={name}", f"fd={launch.listeners[name]}", "server=on", "wait=off", *words)
+    return "-chardev", ",".join(("socket", *options))
+
+
+def _monitors(launch: Launch) -> Iterator[str]:
+    for number in range(MONITORS):
+        name = f"monitor{number}"
+        yield from _listener(launch, name)
+        yield from ("-mon", f"chardev={name},mode=control")
+    if launch.profile.devices.serial:
+        log = (f"logfile={quoted(launch.paths.serial_log)}", "logappend=on")
+        yield from _listener(launch, "serial", *log)
+        yield from ("-serial", "chardev:serial")
+
+
+def _controllers(profile: Profile) -> Iterator[str]:
+    buses = {drive.bus for drive in profile.drives}
+    if Bus.SCSI in buses:
+        yield from _device("virtio-scsi-pci", id="scsi")
+    if Bus.SATA in buses or profile.cdroms:
+        yield from _device("ich9-ahci", id="sata")
+
+
+def _drives(launch: Launch) -> Iterator[str]:
+    profile = launch.profile
+    yield from _controllers(profile)
+    ports = dict.fromkeys(Bus, 0)
+    for number, (drive, files) in enumerate(zip(profile.drives, launch.drives, strict=True)):
+        name = f"drive{number}"
+        yield from chain(name, files, cache=drive.cache, discard=drive.discard)
+        common: dict[str, object] = {
+            "id": f"{name}-device",
+            "drive": name,
+            "bootindex": _boot_index(profile, "disk", number),
+        }
+        if drive.bus is not Bus.NVME:
+            # A full host disk pauses the guest instead of failing its writes.
+            writes = switch(drive.cache is not Cache.WRITETHROUGH)
+            common |= {"werror": "stop", "rerror": "stop", "write-cache": writes}
+        yield from _disk(drive.bus, ports[drive.bus], name, common)
+        ports[drive.bus] += 1
+
+
+def _disk(bus: Bus, port: int, name: str, common: dict[str, object]) -> tuple[str, str]:
+    placed: dict[Bus, dict[str, object]] = {
+        Bus.VIRTIO: {"driver": "virtio-blk-pci"},
+        Bus.SCSI: {"driver": "scsi-hd", "bus": "scsi.0", "lun": port},
+        Bus.SATA: {"driver": "ide-hd", "bus": f"sata.{port}"},
+        Bus.IDE: {"driver": "ide-hd", "bus": f"ide.{port // 2}", "unit": port % 2},
+        Bus.NVME: {"driver": "nvme", "serial": name},
+    }
+    return "-device", as_json({**placed[bus], **common})
+
+
+def _cdroms(launch: Launch) -> Iterator[str]:
+    profile = launch.profile
+    first = sum(drive.bus is Bus.SATA for drive in profile.drives)
+    for number, disc in enumerate(launch.discs):
+        name = f"cdrom{number}"
+        if disc:
+            node = {"driver": "raw", "node-name": name, "read-only": True, "file": _file(disc)}
+            yield from ("-blockdev", as_json(node))
+        yield from _device(
+            "ide-cd",
+            id=f"{name}-device",
+            bus=f"sata.{first + number}",
+            drive=name if disc else None,
+            bootindex=_boot_index(profile, "cdrom", number),
+        )
+
+
+def _networks(launch: Launch) -> Iterator[str]:
+    networks = zip(launch.profile.networks, launch.forwards, strict=True)
+    for number, (network, forwards) in enumerate(networks):
+        name = f"net{number}"
+        yield from ("-netdev", as_json(_netdev(name, number, network, forwards)))
+        index = _boot_index(launch.profile, "network", number)
+        yield from _device(
+            _NICS[network.model],
+            id=f"{name}-device",
+            netdev=name,
+            mac=network.mac,
+            bootindex=index,
+            # The boot ROM costs time, and it is a file that other hosts may lack.
+            romfile="" if index is None else None,
+        )
+
+
+def _netdev(
+    name: str, number: int, network: Network, forwards: tuple[Forward, ...]
+) -> dict[str, object]:
+    if network.mode == "none":
+        # A hub with nobody else on it: the adapter is there, its cable leads nowhere.
+        return {"type": "hubport", "id": name, "hubid": number}
+    rules = [
+        {"str": f"{rule.protocol}:{rule.address}:{rule.host}-:{rule.guest}"} for rule in forwards
+    ]
+    user: dict[str, object] = {"type": "user", "id": name, "restrict": network.restrict}
+    return {**user, "hostfwd": rules} if rules else user
+
+
+def _shares(launch: Launch) -> Iterator[str]:
+    shares = zip(launch.profile.shares, launch.shares, strict=True)
+    for number, (share, directory) in enumerate(shares):
+        name = f"share{number}"
+        if share.mode == "virtiofs":
+            socket = quoted(launch.paths.share_socket(share.tag))
+            yield from ("-chardev", f"socket,id={name},path={socket}")
+            yield from _device("vhost-user-fs-pci", chardev=name, tag=share.tag)
+        else:
+            yield from ("-fsdev", _fsdev(name, share, directory))
+            yield from _device("virtio-9p-pci", fsdev=name, mount_tag=share.tag)
+
+
+def _fsdev(name: str, share: Share, directory: Path) -> str:
+    # mapped-xattr keeps the guest's owners and modes in attributes, never on the host's files.
+    readonly = switch(not share.writable)
+    return (
+        f"local,id={name},path={quoted(directory)},security_model=mapped-xattr,readonly={readonly}"
+    )
+
+
+def _display(launch: Launch) -> Iterator[str]:
+    display = launch.profile.display
+    if display.adapter == "none":
+        yield from ("-display", "none")
+        return
+    driver = "VGA" if display.adapter == "std" else "virtio-vga"
+    yield from _device(driver, id="video", xres=display.width, yres=display.height)
+    yield from ("-vnc", f"unix:{quoted(launch.paths.vnc)}")
+
+
+def _devices(launch: Launch) -> Iterator[str]:
+    devices = launch.profile.devices
+    if devices.usb_tablet:
+        yield from _device("qemu-xhci", id="usb")
+        yield from _device("usb-tablet", id="tablet", bus="usb.0")
+    if devices.sound == "hda":
+        yield from ("-audiodev", f"{launch.facts.audio},id=audio")
+        yield from _device("ich9-intel-hda", id="sound")
+        yield from _device("hda-duplex", audiodev="audio", bus="sound.0")
+    if devices.rng:
+        source = {"qom-type": "rng-random", "id": "entropy", "filename": "/dev/urandom"}
+        yield from ("-object", as_json(source))
+        yield from _device("virtio-rng-pci", id="rng", rng="entropy")
+    if devices.agent:
+        yield from _listener(launch, "agent")
+        yield from _device("virtio-serial-pci", id="ports")
+        port = "org.qemu.guest_agent.0"
+        yield from _device("virtserialport", id="agent-port", chardev="agent", name=port)
+    if devices.balloon:
+        yield from _device("virtio-balloon-pci", id="balloon", free_page_reporting=True)
+    if devices.panic:
+        yield from _device("pvpanic-pci" if launch.microvm else "pvpanic", id="panic")
+
+
+def _tpm(launch: Launch) -> Iterator[str]:
+    if not launch.profile.devices.tpm:
+        return
+    if not launch.facts.swtpm:
+        raise HostError(
+            f"“{launch.paths.name}” has a TPM, and swtpm is not installed",
+            hint="install the package swtpm, or set devices.tpm to false",
+        )
+    yield from ("-chardev", f"socket,id=tpm-control,path={quoted(launch.paths.tpm)}")
+    yield from ("-tpmdev", "emulator,id=tpm,chardev=tpm-control")
+    yield from _device("tpm-crb", tpmdev="tpm")
+
+
+def _debug(launch: Launch) -> Iterator[str]:
+    if launch.profile.machine.gdb:
+        path = quoted(launch.paths.gdb)
+        yield from ("-chardev", f"socket,id=gdb,path={path},server=on,wait=off")
+        yield from ("-gdb", "chardev:gdb")

@@ -1,0 +1,75 @@
+"""What a qcow2 header says, read without any QEMU program (QEMU's docs/interop/qcow2.txt)."""
+
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+from workstation.errors import InvalidError
+from workstation.qemu.blockdev import Format
+
+_MAGIC = b"QFI\xfb"
+_HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQ")
+_EXTERNAL_DATA = 1 << 2
+_KNOWN_FEATURES = 0b11111
+
+LARGEST = 2**46
+"""Largest virtual size that is taken: 64 TiB."""
+
+_BY_SUFFIX: dict[str, Format] = {".qcow2": "qcow2", ".raw": "raw", ".img": "raw", ".iso": "raw"}
+
+
+class Header(NamedTuple):
+    size: int
+    """Virtual size in bytes."""
+    backing: bool
+    """A backing file is named in it."""
+    external_data: bool
+    """Its guest data lies in another file."""
+    features: int
+    """The incompatible-feature bits."""
+
+
+def read_header(path: Path) -> Header:
+    """Raises InvalidError where the file is no qcow2 of version 2 or 3."""
+    with path.open("rb") as file:
+        raw = file.read(_HEADER.size)
+    if len(raw) < _HEADER.size or raw[:4] != _MAGIC:
+        raise InvalidError(f"{path} is not a qcow2 image")
+    fields = _HEADER.unpack(raw)
+    version, backing, size = fields[1], fields[2], fields[5]
+    if version not in (2, 3):
+        raise InvalidError(f"{path} is a qcow2 image of version {version}, which is not known")
+    features = fields[12] if version == 3 else 0
+    return Header(size, bool(backing), bool(features & _EXTERNAL_DATA), features)
+
+
+def check_self_contained(path: Path) -> Header:
+    """Refuse an image that would make QEMU open another file, or that claims an absurd size."""
+    header = read_header(path)
+    if header.backing or header.external_data:
+        raise InvalidError(
+            f"{path} keeps part of its content in another file",
+            hint="flatten it where it was made: qemu-img convert -O qcow2 OLD NEW",
+        )
+    if header.features & ~_KNOWN_FEATURES:
+        raise InvalidError(f"{path} uses features of qcow2 that are not known here")
+    if not 0 < header.size <= LARGEST:
+        raise InvalidError(f"{path} claims a size of {header.size} bytes")
+    return header
+
+
+def format_of(path: Path) -> Format:
+    """The format that a disk image's name says; content is never probed."""
+    try:
+        return _BY_SUFFIX[path.suffix.lower()]
+    except KeyError:
+        known = ", ".join(_BY_SUFFIX)
+        raise InvalidError(
+            f"the format of {path} cannot be told from its name",
+            hint=f"give it one of these endings: {known}",
+        ) from None
+
+
+def virtual_size(path: Path, image_format: Format) -> int:
+    """Bytes that a guest sees of an image."""
+    return path.stat().st_size if image_format == "raw" else check_self_contained(path).size

@@ -1,0 +1,171 @@
+"""The Textual application: holds the workstation, runs commands, shows what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import work
+from textual.app import App
+from textual.command import Provider
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from workstation.errors import WorkstationError
+from workstation.model.text import safe, safe_line
+from workstation.ui.library import LibraryScreen
+from workstation.ui.outside import Outside
+from workstation.ui.themes import DEFAULT, THEMES
+
+if TYPE_CHECKING:
+    from workstation.core.workstation import Workstation
+    from workstation.model.machine import MachineView
+    from workstation.ui.commands import Command
+
+
+def _palette() -> type[Provider]:
+    from workstation.ui.palette import Commands
+
+    return Commands
+
+
+class WorkstationApp(App[None]):
+    """Opens on the library; the Workstation is made and entered after the first frame."""
+
+    TITLE = "Workstation"
+    CSS_PATH = "app.tcss"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self, make: Callable[[], Workstation], *, outside: Outside | None = None, spin: bool = True
+    ) -> None:
+        """`make` is called once; `outside` and `spin` are fixed by tests."""
+        super().__init__()
+        self._make = make
+        self._leave = asyncio.Event()
+        self._holding: Worker[None] | None = None
+        self.outside = outside or Outside()
+        self.spin = spin
+        self.library = LibraryScreen()
+        self.station: Workstation | None = None
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = DEFAULT
+
+    def get_default_screen(self) -> Screen[Any]:
+        return self.library
+
+    def on_ready(self) -> None:
+        """The first frame is on the screen."""
+        self._holding = self._hold_station()
+
+    # -- the workstation ----------------------------------------------------
+
+    @work(group="station", exit_on_error=False)
+    async def _hold_station(self) -> None:
+        """Enter the workstation and leave it in the same task, as its task group needs."""
+        await asyncio.to_thread(_import_core)
+        _collect_garbage_again()
+        async with self._make() as self.station:
+            await self.library.open(self.station)
+            await self._leave.wait()
+
+    async def action_quit(self) -> None:
+        """Let go of the machines, and say that they go on."""
+        live = self._live()
+        self.library.close()
+        self._leave.set()
+        if self._holding and not self.station:
+            self._holding.cancel()
+        if self._holding:
+            await asyncio.wait({asyncio.ensure_future(_ended(self._holding))}, timeout=5)
+        self.exit(message=_farewell(live))
+
+    def _live(self) -> list[str]:
+        if not self.station:
+            return []
+        return [name for name, view in self.station.machines.items() if view.state.live]
+
+    # -- commands and their failures ----------------------------------------
+
+    def is_busy(self, *commands: str, machine: str = "") -> bool:
+        """Whether one of these commands, or any, is at work on the machine."""
+        going = (worker.name.split(" ", 1) for worker in self.workers if not worker.is_finished)
+        return any(
+            len(words) == 2 and words[1] == machine and (not commands or words[0] in commands)
+            for words in going
+        )
+
+    def perform(self, command: Command, name: str) -> None:
+        """Run a command for the machine of that name, unless that is going on already."""
+        if not self.is_busy(command.id, machine=name):
+            key = f"{command.id} {name}"
+            work = command.run(self.library)
+            self.run_worker(work, name=key, group="commands", exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Where every failure of every worker ends up."""
+        error = event.worker.error
+        if event.state is not WorkerState.ERROR or error is None:
+            return
+        fatal = event.worker is self._holding
+        self.show_error(error, then=self.exit if fatal else None)
+
+    def tell_of_crash(self, view: MachineView) -> None:
+        """A machine has crashed by itself; what a command has done tells of itself."""
+        if not self.is_busy(machine=view.name):
+            text = safe_line(view.reason, limit=200) or "its details say more"
+            self.notify(
+                text, title=f"{safe_line(view.name)} crashed", severity="error", markup=False
+            )
+
+    def show_error(self, error: BaseException, then: Callable[[], object] | None = None) -> None:
+        from workstation.ui.dialogs.error import ErrorDialog
+
+        def closed(again: bool | None) -> None:
+            if then:
+                then()
+
+        self.push_screen(ErrorDialog(error), closed)
+
+    def _fatal_error(self) -> None:
+        # Textual's own prints a traceback with every local variable.
+        error = self._exception
+        self.bell()
+        what = safe(f"{type(error).__name__}: {error}", limit=500)
+        self.exit(
+            return_code=1,
+            message=f"The screens have failed: {what}\nRunning machines go on.",
+        )
+        self._close_messages_no_wait()
+
+    def get_key_display(self, binding: Any) -> str:
+        return "esc" if binding.key == "escape" else super().get_key_display(binding)
+
+
+async def _ended(worker: Worker[None]) -> None:
+    while not worker.is_finished:
+        await asyncio.sleep(0.01)
+
+
+def _import_core() -> None:
+    import workstation.core.workstation  # noqa: F401
+
+
+def _collect_garbage_again() -> None:
+    """`run` switched it off; what was loaded by now stays, and need not be looked through."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+
+
+def _farewell(live: list[str]) -> str:
+    if not live:
+        return "No machine is running."
+    names = ", ".join(safe_line(name) for name in live[:3])
+    more = f" and {len(live) - 3} more" if len(live) > 3 else ""
+    verb = "goes" if len(live) == 1 else "go"
+    return f"{names}{more} {verb} on running. “workstation” finds them again."

@@ -1,0 +1,145 @@
+"""What can be done to the selected machine."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from workstation.errors import OvercommitError
+from workstation.model.units import format_size
+from workstation.ui.commands.base import MachineCommand
+
+if TYPE_CHECKING:
+    from workstation.core.workstation import Workstation
+    from workstation.model.machine import MachineView
+    from workstation.ui.library import LibraryScreen
+
+
+class Start(MachineCommand):
+    """Start the machine. Asks first if this computer has too little memory for it."""
+
+    id, label, verb = "start", "Start", "start"
+    keys, shown_key = "s,enter", "s"
+
+    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+        await start(desk, station, view.name)
+
+
+async def start(desk: LibraryScreen, station: Workstation, name: str) -> None:
+    """Start it; where that would overcommit the host's memory, only if the person insists."""
+    try:
+        await station.start(name)
+    except OvercommitError as error:
+        from workstation.ui.dialogs.confirm import Confirm
+
+        question = Confirm(error.title, [str(error), error.hint], yes="Start anyway")
+        if await desk.app.push_screen_wait(question):
+            await station.start(name, force=True)
+
+
+class Stop(MachineCommand):
+    """Press the power button: the guest shuts down. It is ended if it has not after a while."""
+
+    id, label, verb = "stop", "Stop", "stop"
+    keys = shown_key = "S"
+
+    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+        await station.stop(view.name)
+
+
+class Console(MachineCommand):
+    """Work at the guest's serial line, full size. ctrl+] leads back; the guest goes on."""
+
+    id, label, verb = "console", "Console", "console"
+    keys, shown_key = "c,enter", "c"
+
+    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+        from workstation.core.console import attach
+        from workstation.ui.handover import terminal
+
+        with terminal(desk.app):
+            await attach(station, view.name)
+
+
+class Pause(MachineCommand):
+    """Let the guest stand still; nothing of it is lost."""
+
+    id, label, verb = "pause", "Pause", "pause"
+    keys = shown_key = "p"
+
+    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+        await station.pause(view.name)
+
+
+class Resume(MachineCommand):
+    """Let a paused guest go on."""
+
+    id, label, verb = "resume", "Resume", "resume"
+    keys = shown_key = "p"
+
+    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+        await station.resume(view.name)
+
+
+class Edit(MachineCommand):
+    """Change the machine's YAML in your editor ($VISUAL, $EDITOR); it is checked before it is
+    saved."""
+
+    id, label, verb = "edit", "Edit", "edit"
+    keys = shown_key = "E"
+
+    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+        from workstation.ui.editing import edit
+
+        await edit(desk.app, station, view.name)
+
+
+class Reset(MachineCommand):
+    """Press the reset button: the guest starts over without being asked."""
+
+    id, label, verb = "reset", "Hard reset", "reset"
+    keys = shown_key = "R"
+
+    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+        lines = ["The guest starts over at once. What it has not written to its disks is lost."]
+        if await confirmed(desk, f"Reset {view.name}?", lines, yes="Reset"):
+            await station.reset(view.name)
+
+
+class Kill(MachineCommand):
+    """End the machine at once, as if its plug were pulled."""
+
+    id, label, verb = "kill", "Force off", "stop --force"
+    keys = shown_key = "F"
+
+    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+        lines = [
+            "It ends at once, without asking the guest. What that has not written is lost.",
+            "S asks the guest to shut down instead.",
+        ]
+        if await confirmed(desk, f"Force {view.name} off?", lines, yes="Force off"):
+            await station.kill(view.name)
+
+
+class Delete(MachineCommand):
+    """Remove the machine and its disks."""
+
+    id, label, verb = "delete", "Delete", "delete"
+    keys, shown_key = "d,delete", "d"
+
+    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+        data = station.paths.machine(view.name).data
+        size = await asyncio.to_thread(desk.outside.disk_used, data)
+        lines = [
+            f"Its disks go with it: {format_size(size)} on this computer.",
+            "This cannot be undone.",
+        ]
+        if await confirmed(desk, f"Delete {view.name}?", lines, yes="Delete"):
+            await station.delete(view.name)
+
+
+async def confirmed(desk: LibraryScreen, title: str, lines: list[str], *, yes: str) -> bool:
+    """Ask before something is lost."""
+    from workstation.ui.dialogs.confirm import Confirm
+
+    return bool(await desk.app.push_screen_wait(Confirm(title, lines, yes=yes, loses=True)))

@@ -1,0 +1,140 @@
+"""What can be done besides acting on one machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from workstation.ui.commands.base import Command
+
+if TYPE_CHECKING:
+    from workstation.ui.library import LibraryScreen
+
+
+class Demo(Command):
+    """Make the demo machine if it is not there, start it, and wait until it is ready."""
+
+    id, label, section = "demo", "Start the demo", "Machines"
+    keys, shown_key = "enter", "enter"
+
+    def available(self, desk: LibraryScreen) -> bool:
+        return desk.station is not None and desk.is_empty
+
+    async def run(self, desk: LibraryScreen) -> None:
+        if desk.station:
+            desk.go_to(await desk.station.demo())
+
+
+class New(Command):
+    """Make a machine from a profile."""
+
+    id, label, section = "new", "New", "Machines"
+    keys = shown_key = "n"
+
+    async def run(self, desk: LibraryScreen) -> None:
+        from workstation.ui.commands.machine import start
+        from workstation.ui.dialogs.new import NewDialog
+
+        station = desk.station
+        wish = await desk.app.push_screen_wait(NewDialog(station)) if station else None
+        if station is None or wish is None:
+            return
+        await station.create(wish.name, wish.profile, based_on=wish.based_on)
+        desk.go_to(wish.name)
+        if wish.start:
+            await start(desk, station, wish.name)
+
+
+class Filter(Command):
+    """Show only machines whose name, state or tags hold a text. Escape shows all again."""
+
+    id, label, section = "filter", "Filter", "Machines"
+    keys = shown_key = "/"
+
+    def available(self, desk: LibraryScreen) -> bool:
+        return not desk.is_empty
+
+    async def run(self, desk: LibraryScreen) -> None:
+        await desk.open_filter()
+
+
+class Log(Command):
+    """Show or hide the log of events."""
+
+    id, label = "log", "Log"
+    keys = shown_key = "l"
+
+    async def run(self, desk: LibraryScreen) -> None:
+        desk.toggle_log()
+
+
+class Cancel(Command):
+    """Cancel the long work that is shown first above the footer."""
+
+    id, label = "cancel", "Cancel work"
+    keys = shown_key = "x"
+
+    def available(self, desk: LibraryScreen) -> bool:
+        return any(activity.cancellable for activity in desk.going)
+
+    async def run(self, desk: LibraryScreen) -> None:
+        desk.action_cancel(next(going.id for going in desk.going if going.cancellable))
+
+
+class Doctor(Command):
+    """Look at what this computer has for virtual machines, and how to mend what it lacks."""
+
+    id, label = "doctor", "Doctor"
+    keys = shown_key = "D"
+
+    async def run(self, desk: LibraryScreen) -> None:
+        from workstation.ui.dialogs.doctor import DoctorDialog
+
+        if desk.station:
+            desk.app.push_screen(DoctorDialog(await desk.station.findings()))
+
+
+class Theme(Command):
+    """Choose other colours."""
+
+    id, label = "theme", "Theme"
+
+    async def run(self, desk: LibraryScreen) -> None:
+        desk.app.search_themes()
+
+
+class Palette(Command):
+    """Find any command, or a machine, by typing part of its name."""
+
+    id, label = "palette", "Palette"
+    shown_key: ClassVar[str] = "ctrl+p"
+
+    async def run(self, desk: LibraryScreen) -> None:
+        desk.app.action_command_palette()
+
+
+class Help(Command):
+    """Explain the screen, its signs and its keys."""
+
+    id, label, pinned = "help", "Help", True
+    keys = shown_key = "?"
+
+    def available(self, desk: LibraryScreen) -> bool:
+        return True
+
+    async def run(self, desk: LibraryScreen) -> None:
+        from workstation.ui.dialogs.help import HelpDialog
+
+        desk.app.push_screen(HelpDialog())
+
+
+class Quit(Command):
+    """Leave the program. Running machines go on; start it again to find them."""
+
+    id, label, pinned = "quit", "Quit", True
+    keys = shown_key = "q"
+
+    def available(self, desk: LibraryScreen) -> bool:
+        return True
+
+    async def run(self, desk: LibraryScreen) -> None:
+        await desk.app.action_quit()

@@ -1,0 +1,328 @@
+"""The main screen: the machines, the selected one, what goes on, and what can be done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Input
+
+from workstation.ui.commands import COMMANDS, Command
+from workstation.ui.feed import Batch, Feed
+from workstation.ui.host_watch import HostWatch
+from workstation.ui.outside import Outside
+from workstation.ui.widgets.filter_box import FilterBox, matches
+from workstation.ui.widgets.footer import Footer, Key
+from workstation.ui.widgets.header import Header
+from workstation.ui.widgets.lines import Bar
+from workstation.ui.widgets.machine_list import MachineList
+from workstation.ui.widgets.notices import (
+    LOOKING,
+    NO_MATCH,
+    Banner,
+    Notice,
+    host_problem,
+    making,
+    welcome,
+)
+
+if TYPE_CHECKING:
+    from workstation.core.workstation import Workstation
+    from workstation.model.events import Activity
+    from workstation.model.machine import MachineView
+    from workstation.ui.app import WorkstationApp
+    from workstation.ui.widgets.activity import ActivityStrip
+    from workstation.ui.widgets.details import Details
+    from workstation.ui.widgets.log_pane import LogPane
+
+TICK = 0.5
+"""Seconds between two looks at the selected machine's figures and output."""
+FOCUS_DELAY = 0.3
+"""Seconds that the cursor rests on a machine before its disks are measured."""
+
+
+class LibraryScreen(Screen[None]):
+    """Painted empty first; `open` fills it once the machines have been found."""
+
+    CSS_PATH = "library.tcss"
+    AUTO_FOCUS = "MachineList"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(command.binding() for command in COMMANDS.values() if command.keys),
+        Binding("escape", "drop_filter", show=False),
+    ]
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+        (0, "-narrow"),
+        (96, "-normal"),
+        (130, "-wide"),
+    ]
+
+    header = getters.query_one(Header)
+    side = getters.query_one("#side", Vertical)
+    side_title = getters.query_one("#side-title", Bar)
+    machines = getters.query_one(MachineList)
+    pane = getters.query_one("#pane", Vertical)
+    notice = getters.query_one(Notice)
+    footer = getters.query_one(Footer)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.station: Workstation | None = None
+        self._details: Details | None = None
+        self._strip: ActivityStrip | None = None
+        self._log: LogPane | None = None
+        self._feed: Feed | None = None
+        self._host: HostWatch | None = None
+        self._activities: dict[int, Activity] = {}
+
+    @property
+    def app(self) -> WorkstationApp:
+        return cast("WorkstationApp", super().app)
+
+    @property
+    def outside(self) -> Outside:
+        return self.app.outside
+
+    @property
+    def view(self) -> MachineView | None:
+        """The selected machine."""
+        return self.machines.selected
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no machine at all."""
+        return not (self.station and self.station.machines)
+
+    @property
+    def going(self) -> list[Activity]:
+        """Long work that has not ended, oldest first."""
+        return list(self._activities.values())
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        with Horizontal(id="main"):
+            with Vertical(id="side"):
+                yield Bar(id="side-title")
+                yield MachineList()
+            with Vertical(id="pane"):
+                yield Notice(LOOKING)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self._show_side_title()
+        self._show_footer()
+
+    # -- from the workstation -----------------------------------------------
+
+    async def open(self, station: Workstation) -> None:
+        """Show what the workstation has found, and follow it from now on."""
+        await self._mount_rest()
+        self.station = station
+        self._host = HostWatch(station, self.outside)
+        self._feed = Feed(station, lambda batch: self.call_later(self._take, batch))
+        self._activities = dict(station.activities)
+        self._show_activities()
+        if self._log:
+            self._log.add(station.log)
+        self.machines.fill(station.machines)
+        self._show()
+        self.show_usage()
+        self.set_interval(TICK, self.tick)
+        self.app.run_worker(self._host.look(self), group="host", exit_on_error=False)
+
+    def close(self) -> None:
+        """Follow it no longer."""
+        if self._feed:
+            self._feed.close()
+
+    async def _mount_rest(self) -> None:
+        """What the first frame can do without."""
+        from workstation.ui.widgets.activity import ActivityStrip
+        from workstation.ui.widgets.details import Details
+        from workstation.ui.widgets.log_pane import LogPane
+
+        self._details = Details()
+        self._strip = ActivityStrip(spin=self.app.spin)
+        self._log = LogPane()
+        await self.pane.mount(self._details)
+        await self.mount(self._log, self._strip, before=self.footer)
+
+    def _take(self, batch: Batch) -> None:
+        if batch.changed:
+            self._tell_of_crashes(batch)
+            self.machines.update_machines(batch.changed)
+            self._show()
+            self.show_usage()
+        if batch.samples and self._host:
+            self._host.samples = batch.samples
+            self.show_usage()
+        if batch.activities:
+            self._activities |= batch.activities
+            for ended in [work.id for work in self.going if work.finished]:
+                del self._activities[ended]
+            self._show_activities()
+        if batch.logged and self._log:
+            self._log.add(batch.logged)
+
+    def _tell_of_crashes(self, batch: Batch) -> None:
+        for name, view in batch.changed.items():
+            before = self.machines.view_of(name)
+            if view and before and view.state == "crashed" != before.state:
+                self.app.tell_of_crash(view)
+
+    # -- showing ------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Show how the selected machine is doing now."""
+        if self._details and self.view and self.view.state.live:
+            self._details.show_title(self.outside.now())
+            self._show_life(self.view)
+
+    def _show(self) -> None:
+        """The selected machine, or what there is to say without one."""
+        view = self.view
+        self._show_side_title()
+        self._show_footer()
+        self.notice.display = view is None
+        if self._details:
+            self._details.display = view is not None
+            if view and view is not self._details.view:
+                self._details.show(view, self.outside.now())
+                self._show_life(view)
+        if view is None:
+            self.notice.update(self._notice())
+
+    def _show_life(self, view: MachineView) -> None:
+        if self._details and self.station:
+            tail = self.station.serial_tail(view.name, size=16_384)
+            self._details.show_life(self.station.samples(view.name), tail)
+
+    def _notice(self) -> Content:
+        if self.station is None:
+            return LOOKING
+        if not self.is_empty:
+            return NO_MATCH
+        return making() if self.app.is_busy("demo") else welcome()
+
+    def _show_side_title(self) -> None:
+        total = len(self.station.machines) if self.station else 0
+        shown = self.machines.shown
+        count = f"{shown} of {total}" if shown != total else str(total or "")
+        left = Content.styled(" MACHINES", "bold $text-muted")
+        self.side_title.put(left, Content.styled(f"{count} ", "$text-muted"))
+
+    def _show_footer(self) -> None:
+        if isinstance(self.focused, FilterBox):
+            keys = [Key("enter", "Keep", "screen.keep_filter"), ESCAPE]
+        else:
+            offered = (command for command in COMMANDS.values() if command.shown_key)
+            keys = [_key(command) for command in offered if self._offers(command)]
+        pinned = [_key(command) for command in COMMANDS.values() if command.pinned]
+        self.footer.offer(keys, pinned)
+
+    def _offers(self, command: Command) -> bool:
+        return not command.pinned and command.id != "palette" and self.can(command)
+
+    def _show_activities(self) -> None:
+        if self._strip:
+            self._strip.report(self.going)
+            self._show_footer()
+
+    def show_usage(self) -> None:
+        if self._host:
+            self.header.report(self._host.usage())
+
+    def show_banner(self, problem: tuple[str, str]) -> None:
+        """Say above everything what keeps this computer from running machines."""
+        self.mount(Banner(host_problem(*problem)), after=self.header)
+
+    # -- commands -----------------------------------------------------------
+
+    def can(self, command: Command) -> bool:
+        return command.available(self)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "command":
+            return self.can(COMMANDS[str(parameters[0])])
+        return True
+
+    def action_command(self, command: str) -> None:
+        """Do it if it can be done now."""
+        if self.can(COMMANDS[command]):
+            self.app.perform(COMMANDS[command], self.view.name if self.view else "")
+            self._show()
+
+    def action_cancel(self, activity: int) -> None:
+        if self.station:
+            self.station.cancel(activity)
+
+    def go_to(self, name: str) -> None:
+        """Put the cursor on a machine, even on one that the filter hides."""
+        view = self.station.machines.get(name) if self.station else None
+        if view is None:
+            return
+        self.machines.update_machines({name: view})
+        if not self.machines.shows(name):
+            self.action_drop_filter()
+        self.machines.select(name)
+        self._show()
+
+    def toggle_log(self) -> None:
+        if self._log:
+            self._log.display = not self._log.display
+
+    @on(MachineList.Moved)
+    def _moved(self) -> None:
+        self._show()
+        self.set_timer(FOCUS_DELAY, self._focus_station, name="focus")
+
+    def _focus_station(self) -> None:
+        if self.station:
+            self.station.focus(self.view.name if self.view else None)
+
+    @on(MachineList.Opened)
+    def _opened(self) -> None:
+        for command in ("start", "console"):
+            if self.can(COMMANDS[command]):
+                self.action_command(command)
+                return
+
+    # -- the filter ---------------------------------------------------------
+
+    async def open_filter(self) -> None:
+        boxes = self.query(FilterBox)
+        if not boxes:
+            await self.side.mount(FilterBox(), before=self.machines)
+        self.query_one(FilterBox).focus()
+        self.call_after_refresh(self._show_footer)
+
+    @on(Input.Changed)
+    def _filter(self, event: Input.Changed) -> None:
+        event.stop()
+        text = event.value
+        self.machines.filter(lambda view: matches(view, text))
+        self._show()
+
+    @on(FilterBox.Kept)
+    def action_keep_filter(self) -> None:
+        self.machines.focus()
+        self.call_after_refresh(self._show_footer)
+
+    @on(FilterBox.Dropped)
+    def action_drop_filter(self) -> None:
+        self.query(FilterBox).remove()
+        self.machines.filter(lambda view: True)
+        self.machines.focus()
+        self._show()
+        self.call_after_refresh(self._show_footer)
+
+
+ESCAPE = Key("esc", "Show all", "screen.drop_filter")
+
+
+def _key(command: Command) -> Key:
+    return Key(command.shown_key, command.label, command.action())

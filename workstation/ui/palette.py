@@ -1,0 +1,54 @@
+"""The command palette: every command, and a way to each machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.types import IgnoreReturnCallbackType
+
+from workstation.model.text import safe_line
+from workstation.ui.commands import COMMANDS
+from workstation.ui.library import LibraryScreen
+
+
+class Entry(NamedTuple):
+    text: str
+    call: IgnoreReturnCallbackType
+    help: str
+
+
+class Commands(Provider):
+    """What can be done now comes first; the rest says that it cannot."""
+
+    async def discover(self) -> Hits:
+        for entry in self._entries():
+            yield DiscoveryHit(entry.text, entry.call, help=entry.help)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for entry in (*self._entries(), *self._machines()):
+            if (score := matcher.match(entry.text)) > 0:
+                yield Hit(score, matcher.highlight(entry.text), entry.call, help=entry.help)
+
+    def _entries(self) -> Iterator[Entry]:
+        desk = self.screen
+        if not isinstance(desk, LibraryScreen):
+            return
+        commands = [command for command in COMMANDS.values() if command.id != "palette"]
+        for command in sorted(commands, key=lambda command: not desk.can(command)):
+            key = f"  ({command.shown_key})" if command.shown_key else ""
+            possible = "" if desk.can(command) else "Not possible now. "
+            yield Entry(
+                f"{command.label}{key}",
+                partial(desk.action_command, command.id),
+                possible + command.help(),
+            )
+
+    def _machines(self) -> Iterator[Entry]:
+        desk = self.screen
+        if isinstance(desk, LibraryScreen) and desk.station:
+            for name, view in desk.station.machines.items():
+                yield Entry(safe_line(name), partial(desk.go_to, name), f"Go to it ({view.state})")

@@ -1,0 +1,167 @@
+"""The machine under the cursor: how it does, what it says, what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual import getters
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+
+from workstation.model.text import safe_line
+from workstation.model.units import format_duration, format_size
+from workstation.ui.guest_text import preview
+from workstation.ui.looks import look_of
+from workstation.ui.spark import spark
+from workstation.ui.widgets.facts import facts
+from workstation.ui.widgets.lines import Bar, Lines, between
+
+if TYPE_CHECKING:
+    from workstation.model.machine import MachineView, Sample
+
+
+class Preview(Lines):
+    """The last lines that the guest printed on its serial line."""
+
+    _put: tuple[bytes, bool] = (b"", True)
+
+    def put(self, data: bytes, *, live: bool) -> None:
+        self._put = (data, live)
+        self._lay_out()
+
+    def on_resize(self) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        data, live = self._put
+        texts = preview(data, lines=self.size.height, width=self.size.width)
+        self.border_title = "console" if live else "last words"
+        nothing = "nothing on the serial line yet" if live else "it has said nothing"
+        style = "" if live else "$text-muted"
+        self.show([Content.styled(text, style) for text in texts] or [_note(nothing)])
+
+
+class Meters(Lines):
+    """Sparklines with their numbers; only what can really be measured."""
+
+    _put: tuple[MachineView, Sequence[Sample]] | None = None
+
+    def put(self, view: MachineView, samples: Sequence[Sample]) -> None:
+        self._put = (view, samples)
+        self._lay_out()
+
+    def on_resize(self) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self._put:
+            self.show(meters(*self._put, self.size.width))
+
+
+class Facts(Lines):
+    """What the machine is; as high as it needs to be, and scrolling where there is less room."""
+
+    DEFAULT_CSS = "Facts { overflow: hidden auto; }"
+
+    view: MachineView | None = None
+
+    def put(self, view: MachineView) -> None:
+        self.view = view
+        self._lay_out()
+
+    def on_resize(self) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self.view and self.size.width:
+            lines = facts(self.view, self.size.width)
+            self.styles.height = len(lines)
+            self.show(lines)
+
+
+class Details(Vertical):
+    """Everything about one machine, painted from its view and its samples."""
+
+    title = getters.query_one("#title", Bar)
+    picture = getters.query_one(Preview)
+    figures = getters.query_one(Meters)
+    facts = getters.query_one(Facts)
+
+    view: MachineView | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Bar(id="title")
+        with Horizontal(id="picture"):
+            yield Preview()
+            yield Meters()
+        yield Facts()
+
+    def show(self, view: MachineView, now: float) -> None:
+        """Another machine, or a new view of the same."""
+        self.view = view
+        self.show_title(now)
+        self.facts.put(view)
+
+    def show_title(self, now: float) -> None:
+        if self.view:
+            self.title.put(_name(self.view), _state(self.view, now))
+
+    def show_life(self, samples: Sequence[Sample], serial: bytes) -> None:
+        """What changes by itself while a machine runs."""
+        if self.view:
+            self.figures.put(self.view, samples)
+            self.picture.put(serial, live=self.view.state.live)
+
+
+def _name(view: MachineView) -> Content:
+    return Content.styled(safe_line(view.name, limit=80), "bold")
+
+
+def _state(view: MachineView, now: float) -> Content:
+    look = look_of(view)
+    state = Content.styled(f"{look.glyph} {look.word}", look.style)
+    if not view.since:
+        return state
+    age = format_duration(now - view.since)
+    return Content.assemble(state, (f"  {age}" if view.state.live else "", "$text-muted"))
+
+
+def meters(view: MachineView, samples: Sequence[Sample], width: int) -> list[Content]:
+    if not view.state.live:
+        return []
+    if not samples:
+        return [_note("measuring…")]
+    last, profile = samples[-1], view.profile
+    memory = profile.memory if profile else max(sample.resident for sample in samples)
+    cores = float(profile.cpu.count) if profile else 1.0
+    cpu = [sample.cpu for sample in samples]
+    resident = [float(sample.resident) for sample in samples]
+    lines = [
+        _meter("CPU", cpu, cores, f"{last.cpu * 100:.0f} %", width),
+        _meter("RAM", resident, memory, format_size(last.resident), width),
+        between(Content(), _note(f"of {format_size(memory)}"), width),
+    ]
+    lines += _disk("read", [sample.disk_read for sample in samples], width)
+    return lines + _disk("write", [sample.disk_write for sample in samples], width)
+
+
+def _disk(label: str, rates: Sequence[float | None], width: int) -> list[Content]:
+    known = [rate for rate in rates if rate is not None]
+    if not known:
+        return []
+    top = max(2.0**20, *known)
+    return [_meter(label, known, top, f"{format_size(known[-1])}/s", width)]
+
+
+def _meter(
+    label: str, values: Sequence[float], top: float, number: str, width: int
+) -> Content:
+    bars = spark(values, max(4, width - 6 - 12), top)
+    left = Content.assemble((f"{label:<6}", "$text-muted"), (bars, "$primary"))
+    return between(left, Content(number), width)
+
+
+def _note(text: str) -> Content:
+    return Content.styled(text, "$text-muted italic")
