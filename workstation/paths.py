@@ -10,6 +10,7 @@
         exit              QEMU's exit status (written by the witness)
         qemu.log          QEMU's own words
         serial.log        what the guest printed on its serial line
+    $XDG_DATA_HOME/workstation/making, trash     machines half made, half deleted: never listed
     $XDG_CONFIG_HOME/workstation/                settings.yaml, profiles/
     $XDG_CACHE_HOME/workstation/                 images/, host.json, index.json
     $XDG_RUNTIME_DIR/workstation/NAME/           sockets and their locks, mode 0700
@@ -90,6 +91,7 @@ class Paths:
         self.cache = cache
         self.runtime = runtime
         self.machines = data / "machines"
+        self.making = data / "making"
         self.trash = data / "trash"
         self.settings = config / "settings.yaml"
         self.profiles = config / "profiles"
@@ -110,12 +112,12 @@ class Paths:
         def root(variable: str, default: Path) -> Path:
             value = env.get(variable, "")
             # The specification: a relative path is invalid and ignored.
-            return (Path(value) if value.startswith("/") else default) / "workstation"
+            return Path(value) / "workstation" if value.startswith("/") else default
 
         return cls(
-            root("XDG_DATA_HOME", home / ".local/share"),
-            root("XDG_CONFIG_HOME", home / ".config"),
-            root("XDG_CACHE_HOME", home / ".cache"),
+            root("XDG_DATA_HOME", home / ".local/share/workstation"),
+            root("XDG_CONFIG_HOME", home / ".config/workstation"),
+            root("XDG_CACHE_HOME", home / ".cache/workstation"),
             root("XDG_RUNTIME_DIR", _default_runtime()),
         )
 
@@ -129,10 +131,11 @@ class Paths:
         """Make the roots, private to this user; raise HostError where one is somebody else's."""
         for root in (self.data, self.config, self.cache, self.runtime):
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = self.runtime.stat()
-        if status.st_uid != os.getuid():
+        # Below /tmp somebody else may have been first: a link or a directory of theirs.
+        status = self.runtime.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             raise HostError(
-                f"the sockets' directory {self.runtime} belongs to another user",
+                f"{self.runtime}, the directory for sockets, is not a directory of yours",
                 hint="set XDG_RUNTIME_DIR to a directory of your own",
             )
         if stat.S_IMODE(status.st_mode) & 0o077:
@@ -155,7 +158,7 @@ def _default_runtime() -> Path:
     uid = os.getuid()
     session = Path(f"/run/user/{uid}")
     if session.is_dir() and os.access(session, os.W_OK):
-        return session
+        return session / "workstation"
     return Path(f"/tmp/workstation-{uid}")  # noqa: S108 (its owner and mode are checked)
 
 

@@ -41,7 +41,7 @@ class Condition(NamedTuple):
 
 
 def live_pair(paths: MachinePaths) -> Pair | None:
-    """The processes of the machine, while QEMU runs or its witness has still to say how it ended."""
+    """The processes of the machine, until QEMU has ended and its witness has said how."""
     pair = read_pair(paths)
     return pair if pair and (alive(pair.qemu) or alive(pair.witness)) else None
 

@@ -162,10 +162,9 @@ async def _relay(
         return "left" if left.is_set() else "the machine ended"
     finally:
         loop.remove_reader(descriptor)
-        for task in (showing, leaving):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await task
+        showing.cancel()
+        leaving.cancel()
+        await asyncio.wait({showing, leaving})
 
 
 def _write_all(out: int, data: bytes) -> None:

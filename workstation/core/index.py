@@ -7,7 +7,7 @@ import json
 import os
 from typing import Any
 
-from workstation.core import library
+from workstation.core import names
 from workstation.paths import Paths
 
 Summary = dict[str, Any]
@@ -18,7 +18,7 @@ def summaries(paths: Paths) -> dict[str, Summary]:
     """Every machine's summary by name, sorted by name."""
     known = _read(paths)
     fresh: dict[str, Any] = {}
-    for name in library.names(paths):
+    for name in names.names(paths):
         stamp = _stamp(paths, name)
         entry = known.get(name)
         unchanged = entry is not None and entry["stamp"] == stamp

@@ -1,7 +1,6 @@
-"""The machines of this host as directories: which there are, made whole, and taken away."""
+"""The machines of this host as directories: made whole, and taken away."""
 
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -10,34 +9,9 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 from workstation.core import atomic
-from workstation.errors import NotFoundError, UsageError, WorkstationError
+from workstation.core.names import NAME
+from workstation.errors import UsageError, WorkstationError
 from workstation.paths import MachinePaths, Paths
-
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-
-_MAKING = ".new-"
-
-
-def names(paths: Paths) -> list[str]:
-    """Every machine's name, sorted. What is still being made is not among them."""
-    try:
-        with os.scandir(paths.machines) as entries:
-            return sorted(entry.name for entry in entries if NAME.fullmatch(entry.name))
-    except FileNotFoundError:
-        return []
-
-
-def find(paths: Paths, name: str) -> MachinePaths:
-    """The places of an existing machine; raises NotFoundError with what may have been meant."""
-    machine = paths.machine(name)
-    if NAME.fullmatch(name) and machine.data.is_dir():
-        return machine
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, names(paths), n=1)
-    hint = f"did you mean “{near[0]}”?" if near else "see: workstation list"
-    raise NotFoundError(f"there is no machine “{name}”", hint=hint)
-
 
 def check_new_name(paths: Paths, name: str) -> None:
     """Raise UsageError unless a machine of that name could be made."""
@@ -59,7 +33,8 @@ def making(paths: Paths, name: str) -> Iterator[MachinePaths]:
     Its files must last (`sync_tree`) before the block ends.
     """
     check_new_name(paths, name)
-    directory = paths.machines / f"{_MAKING}{secrets.token_hex(6)}"
+    paths.making.mkdir(mode=0o700, exist_ok=True)
+    directory = paths.making / secrets.token_hex(6)
     directory.mkdir(mode=0o700)
     held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -105,7 +80,7 @@ def remove(paths: Paths, machine: MachinePaths) -> None:
 def clear_leftovers(paths: Paths) -> None:
     """Remove what a killed front-end left half made or half deleted."""
     shutil.rmtree(paths.trash, ignore_errors=True)
-    for directory in paths.machines.glob(f"{_MAKING}*"):
+    for directory in paths.making.glob("*"):
         with suppress(OSError):
             held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             try:

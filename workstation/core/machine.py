@@ -1,7 +1,6 @@
 """One machine under supervision: its files and its QEMU, watched, turned into a view."""
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -128,6 +127,10 @@ class Machine:
             await self._moved.wait()
         return self.view
 
+    async def settled(self) -> None:
+        """Wait until a live QEMU has said its state, or could not be asked."""
+        await self.until(lambda view: bool(self._status or self._trouble) or not view.pid)
+
     # -- supervision --------------------------------------------------------
 
     async def supervise(self) -> None:
@@ -148,8 +151,7 @@ class Machine:
             await pair_ended(pair)
         finally:
             follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await follower
+            await asyncio.wait({follower})
             await self._let_go()
             self._status = self._trouble = ""
             self.samples.clear()

@@ -70,12 +70,12 @@ def explain(paths: MachinePaths, record: Record) -> Ending:
     time = _ended_at(paths, record)
     if status == 0:
         return Ending(True, "", time)
+    if status is None and not paths.process.exists():
+        return Ending(True, "its last start was interrupted", time)
     if record.ended_by:
         return Ending(True, f"ended by {record.ended_by}", time)
     if status is None and record.boot_id != boot_id():
         return Ending(False, "the computer went down while it ran", time)
-    if status is None and not paths.process.exists():
-        return Ending(True, "its last start was interrupted", time)
     if status is None:
         return Ending(False, "QEMU is gone and left no exit status", time)
     return Ending(False, _status_words(status), time)

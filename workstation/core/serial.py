@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 
@@ -39,3 +41,40 @@ async def printed(path: Path, text: bytes, *, interval: float = 0.03) -> None:
     """Return as soon as the guest has printed `text` since it was started."""
     while text not in tail(path, 2**20):  # noqa: ASYNC110 (QEMU tells nobody that it wrote)
         await asyncio.sleep(interval)
+
+
+async def follow(path: Path, *, forever: bool, interval: float = 0.1) -> AsyncIterator[bytes]:
+    """What the file holds, and then what is added to it; starts over where it is begun anew."""
+    position = 0
+    while True:
+        piece, position = await asyncio.to_thread(_read_on, path, position)
+        if piece:
+            yield piece
+        elif not forever:
+            return
+        else:
+            await asyncio.sleep(interval)
+
+
+def _read_on(path: Path, position: int) -> tuple[bytes, int]:
+    try:
+        with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < position:
+                position = 0
+            file.seek(position)
+            piece = file.read(2**16)
+    except FileNotFoundError:
+        return b"", 0
+    return piece, position + len(piece)
+
+
+_SEQUENCE = re.compile(
+    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-~])"
+    rb"|\r(?=\r*\n)|\x07"
+)
+"""Escape sequences (ECMA-48 5.4 and 5.6), the carriage returns before a line's end, bells."""
+
+
+def readable(data: bytes) -> str:
+    """A guest's bytes as text without escape sequences; other control characters stay."""
+    return _SEQUENCE.sub(b"", data).decode(errors="replace")

@@ -81,9 +81,14 @@ async def _answering(machine: Machine) -> None:
     await machine.until(
         lambda view: machine.monitor is not None or bool(view.reason) or not machine.pair()
     )
-    if machine.pair():
+    if machine.monitor is not None:
         return
-    if await _gone(machine, 5) and read_exit(machine.paths) != 0:
+    if not await _gone(machine, 5):
+        raise LaunchError(
+            f"QEMU was started for “{machine.name}”, and does not answer: {machine.view.reason}",
+            hint=f"end it: workstation stop --force {machine.name}",
+        )
+    if read_exit(machine.paths) != 0:
         raise launch_error(machine)
 
 
@@ -207,11 +212,7 @@ async def _gone(machine: Machine, seconds: float) -> bool:
 @asynccontextmanager
 async def _monitor(machine: Machine) -> AsyncIterator[Monitor]:
     """The supervision's monitor, as soon as it has one."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(10):
-            await machine.until(
-                lambda view: machine.monitor is not None or bool(view.reason) or not view.pid
-            )
+    await machine.settled()
     if machine.monitor is None:
         reason = machine.view.reason or "it is not running"
         raise MonitorError(f"“{machine.name}” cannot be asked: {reason}")

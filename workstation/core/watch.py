@@ -1,7 +1,6 @@
 """The machines' directory, watched: every change of a file becomes a call in the event loop."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +16,6 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
-
-# It calls a normal end an error:  that its thread has ended; nobody needs to read that.
-logging.getLogger("watchdog").setLevel(logging.CRITICAL)
 
 # Never “modified”: a guest that writes to its disk would flood us. Who writes in place closes.
 _KINDS: list[type[FileSystemEvent]] = [

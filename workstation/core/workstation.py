@@ -1,6 +1,7 @@
 """The whole program without a screen: what the TUI and the command line both drive."""
 
 import asyncio
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -8,7 +9,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from workstation.core import admission, library, serial, verbs
+from workstation.core import admission, library, names, serial, verbs
 from workstation.core.activities import Activities, Progress
 from workstation.core.create import create_machine
 from workstation.core.images import Images
@@ -17,6 +18,7 @@ from workstation.core.sampling import INTERVAL, Sampler
 from workstation.core.settings import load_settings
 from workstation.errors import InvalidError, LaunchError, WaitTimeoutError
 from workstation.model.events import (
+    Activity,
     Event,
     Logged,
     MachineRemoved,
@@ -75,6 +77,8 @@ class Workstation:
     # -- life ---------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        # Libraries log what they also raise; a line on the terminal would spoil the screens.
+        logging.getLogger().addHandler(logging.NullHandler())
         self.paths.prepare()
         self.settings = load_settings(self.paths)
         await asyncio.to_thread(library.clear_leftovers, self.paths)
@@ -82,7 +86,7 @@ class Workstation:
         self._stack.callback(self._cancel_tasks)
         if self._watching:
             self._watch()
-        for name in library.names(self.paths):
+        for name in names.names(self.paths):
             if self._only is None or name in self._only:
                 self._adopt(name)
                 # A large library is read between the frames of the screen, not before them.
@@ -111,7 +115,7 @@ class Workstation:
         """A file of that machine changed, by whomever."""
         if self._only is not None and name not in self._only:
             return
-        there = library.NAME.fullmatch(name) and self.paths.machine(name).file.exists()
+        there = names.NAME.fullmatch(name) and self.paths.machine(name).file.exists()
         if name in self._machines:
             if there or self.paths.machine(name).data.exists():
                 self._machines[name].look()
@@ -165,6 +169,10 @@ class Workstation:
     def view(self, name: str) -> MachineView:
         """The newest knowledge of one machine; raises NotFoundError."""
         return self._find(name).view
+
+    async def settled(self, name: str) -> None:
+        """Wait until a live machine's QEMU has been asked for its state, or cannot be."""
+        await self._find(name).settled()
 
     @property
     def activities(self) -> Mapping[int, Activity]:
@@ -221,7 +229,7 @@ class Workstation:
 
     def _find(self, name: str) -> Machine:
         if name not in self._machines:
-            library.find(self.paths, name)
+            names.find(self.paths, name)
             return self._adopt(name)
         return self._machines[name]
 
@@ -307,7 +315,7 @@ class Workstation:
         return DEMO
 
     async def _make_demo(self, progress: Progress) -> None:
-        if DEMO in library.names(self.paths):
+        if DEMO in names.names(self.paths):
             return
         profile = self.load_profile(DEMO)
         progress("demo: building the small guest")

@@ -21,12 +21,17 @@ def dump_profile(profile: Profile, *, schema: str = "schema.json") -> str:
 
 def dump_definition(definition: Definition, name: str) -> str:
     """The text of a machine's `machine.yaml`."""
-    identity = definition.model_dump(mode="json", exclude={"profile"})
+    identity = definition.model_dump(mode="json", exclude={"profile"}, exclude_defaults=True)
     return (
         f"# The machine “{safe_line(name)}”. Edit it and save: changes count from its next start.\n"
         "# docs/profiles.md says what each key may hold. Leave uuid and created as they are.\n"
-        + _yaml({**identity, "profile": _plain(definition.profile)})
+        + _yaml({**identity, "profile": _pinned(definition.profile)})
     )
+
+
+def _pinned(profile: Profile) -> dict[str, Any]:
+    """The profile in full, so that no later default changes what the guest sees."""
+    return profile.model_dump(mode="json", exclude_none=True)
 
 
 def _plain(profile: Profile) -> dict[str, Any]:
@@ -49,7 +54,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     style = "|" if _is_block(text) else None
     if plain_value(text) != text:
         # YAML 1.2 takes it for a number; PyYAML, which knows the rules of 1.1, might not.
-        style = '"'
+        style = "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

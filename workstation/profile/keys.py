@@ -7,7 +7,7 @@ from workstation.model.text import safe_line
 Path = tuple[str | int, ...]
 """The way from the top of a file to a value: `("drives", 0, "size")`."""
 
-_STEP = re.compile(r"(?:^|\.)(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\[(?P<number>[0-9]{1,4})\]")
+_STEP = re.compile(r"(?:^|(?!^)\.)(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\[(?P<number>[0-9]{1,4})\]")
 
 
 def dotted(path: Path) -> str:

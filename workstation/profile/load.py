@@ -13,6 +13,10 @@ from workstation.profile.yaml_source import MOST_BYTES, Source, read
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_HINTS: dict[type[BaseModel], str] = dict.fromkeys(
+    (Profile, Definition), "docs/profiles.md says what each key may hold"
+)
+
 
 def load_profile(path: Path) -> Profile:
     """The profile in a file; raises ProfileError, NotFoundError or InvalidError."""
@@ -40,8 +44,11 @@ def _parse(model: type[Model], text: str, file: str) -> Model:
 
 def validate(model: type[Model], source: Source) -> Model:
     """The value that a text holds; raises ProfileError with every problem."""
-    if source.problems and source.data is None:
-        raise ProfileError(source.file, source.problems)
+    hint = _HINTS.get(model, "")
+    if source.data is None:
+        if not source.problems:
+            source.add(source.spot(()), (), "there is nothing in this file")
+        raise ProfileError(source.file, source.problems, hint=hint)
     problems = list(source.problems)
     try:
         value = model.model_validate(source.data)
@@ -51,7 +58,7 @@ def validate(model: type[Model], source: Source) -> Model:
 
         problems += problems_of(model, source, error)
     if problems:
-        raise ProfileError(source.file, problems)
+        raise ProfileError(source.file, problems, hint=hint)
     return value
 
 

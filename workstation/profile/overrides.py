@@ -27,14 +27,14 @@ def apply_overrides(profile: Profile, settings: Iterable[str]) -> Profile:
     for setting in settings:
         path, text = _split(setting)
         name = f"--set {safe_line(setting, limit=80)}"
-        source = read(text, name) if text.strip() else Source(name)
+        source = read(text, name)
         if not (source.problems or _put(data, path, source.data)):
             source.problems = [Problem(name, 0, 0, "", "there is no such place in the profile")]
         problems += [replace(problem, line=0, column=0, key="") for problem in source.problems]
         paths[path] = name
     problems += _check(data, paths)
     if problems:
-        raise ProfileError("--set", problems)
+        raise ProfileError("--set", problems, hint=_HINT)
     return Profile.model_validate(data)
 
 

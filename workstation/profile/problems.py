@@ -48,7 +48,7 @@ class Problem:
 class ProfileError(InvalidError):
     """A profile, a machine file or a `--set` with problems; `problems` has them in file order."""
 
-    def __init__(self, file: str, problems: list[Problem]) -> None:
+    def __init__(self, file: str, problems: list[Problem], *, hint: str = "") -> None:
         ordered = sorted(problems, key=lambda problem: (problem.line, problem.column))
         self.problems = tuple(ordered[:MOST_PROBLEMS])
         lines = [str(problem) for problem in self.problems]
@@ -58,7 +58,7 @@ class ProfileError(InvalidError):
             lines.append("and more")
         super().__init__(
             f"{safe_line(file)} has {count}",
-            hint="docs/profiles.md says what each key may hold",
+            hint=hint,
             details="\n".join(lines),
         )
 

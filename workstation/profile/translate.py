@@ -158,6 +158,8 @@ def allowed_words(node: Node) -> str:
             return "true, false"
         case "integer":
             return f"whole numbers from {node.get('minimum')} to {node.get('maximum')}"
+        case "number":
+            return f"numbers from {node.get('minimum')} to {node.get('maximum')}"
         case "array":
             return (
                 f"a list of at most {node['maxItems']} entries" if "maxItems" in node else "a list"
@@ -208,20 +210,21 @@ def _without(data: dict[str, Any], refused: list[Path]) -> dict[str, Any]:
     kept = copy.deepcopy(data)
     for path in refused:
         _remove(kept, path)
-    # The only key that a profile must have.
-    kept.setdefault("name", "unnamed")
     return kept
 
 
 def _remove(data: Any, path: Path) -> None:
     section, key = None, None
     for step in path:
-        if isinstance(data, dict) and step in data:
+        if isinstance(data, dict):
             section, key = data, step
+        try:
             data = data[step]
-        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
-            data = data[step]
-        else:
+        except (LookupError, TypeError):
             break
-    if section is not None:
+    if section is None:
+        return
+    if key == "name":
+        section[key] = "unnamed"  # the one key that a profile must have
+    else:
         section.pop(key, None)

@@ -73,7 +73,10 @@ class _StopError(Exception):
 
 
 def read(text: str, file: str) -> Source:
-    """Read a text. Never raises: what is wrong is in `problems`, and then `data` has gaps."""
+    """Read a text. Never raises: what is wrong is in `problems`, and then `data` has gaps.
+
+    A text without any value gives None and no problem.
+    """
     source = Source(file)
     try:
         size = len(text.encode())
@@ -106,8 +109,7 @@ class _Reader:
         next(self._events)  # the stream's start
         event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):
-            self._source.add(Spot(1, 1), (), "the file is empty")
-            raise _StopError
+            return
         self._source.data = self._node(next(self._events), ())
         next(self._events)  # the document's end
         event = next(self._events)
@@ -226,26 +228,27 @@ _SAYINGS = {
     " in quotes, or check the indentation",
     "found character that cannot start any token": "this character cannot begin a value: indent"
     " with spaces, not tabs, and put the text in quotes",
-    "could not find expected ':'": "a “:” is missing after a key",
+    "could not find expected :": "a “:” is missing after a key",
     "did not find expected key": "the indentation is off here, or a key is missing",
     "expected <block end>": "the indentation is off here, or a key is missing",
-    "did not find expected '-' indicator": "the indentation of this list is off",
-    "did not find expected ',' or": "a “,” or the closing bracket is missing",
-    "expected ',' or": "a “,” or the closing bracket is missing",
+    "did not find expected - indicator": "the indentation of this list is off",
+    "did not find expected , or": "a “,” or the closing bracket is missing",
+    "expected , or": "a “,” or the closing bracket is missing",
     "did not find expected node content": "a value is missing or begins with a sign that must"
     " be in quotes",
     "expected <document start>": "text goes on after the end of the value",
     "found unexpected end of stream": "a quotation mark is never closed",
     "unexpected end of stream": "a quotation mark is never closed",
 }
-"""The parser's words, the C one's and the Python one's, and what they mean."""
+"""The words of both parsers, C and Python, without quotation marks, and what they mean."""
 
 
 def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> None:
     mark = error.problem_mark or error.context_mark
     spot = Spot(mark.line + 1, mark.column + 1) if mark else Spot(1, 1)
     words = error.problem or "unreadable"
-    known = (said for part, said in _SAYINGS.items() if part in words)
+    bare = words.replace("'", "")
+    known = (said for part, said in _SAYINGS.items() if part in bare)
     source.add(spot, (), "not YAML: " + next(known, safe_line(words, limit=100)))
     source.data = None
 

@@ -16,6 +16,7 @@ async def _run(qemu_img: str, *arguments: str) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
+        umask=0o077,
     )
     try:
         _, errors = await process.communicate()

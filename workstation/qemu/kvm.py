@@ -51,6 +51,8 @@ def look(places: KvmPlaces) -> KvmState:
     try:
         kvm = os.open(places.device, os.O_RDWR | os.O_CLOEXEC)
     except PermissionError:
+        if not flag:
+            return no_flag(places.device)
         return no_permission(places.device, frozenset(os.getgroups()) | {os.getegid()})
     except OSError as error:
         return _missing(places.device, flag, error)
@@ -85,7 +87,7 @@ def no_permission(device: Path, groups: frozenset[int]) -> KvmState:
 
 
 def no_flag(device: Path) -> KvmState:
-    reason = f"{device} opens, but the CPU shows neither vmx nor svm: a guest would hang"
+    reason = f"there is {device}, but the CPU shows neither vmx nor svm: a guest would hang"
     return KvmState(False, reason, f"{_NESTED}; otherwise {_FIRMWARE}")
 
 

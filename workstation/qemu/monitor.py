@@ -107,8 +107,7 @@ class Monitor:
             await self._client.disconnect()
         if self._reader:
             self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+            await asyncio.wait({self._reader})
             self._reader = None
         if self._lock >= 0:
             os.close(self._lock)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import App
 from textual.command import Provider
 from textual.screen import Screen
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState
 
-from workstation.errors import WorkstationError
 from workstation.model.text import safe, safe_line
 from workstation.ui.library import LibraryScreen
 from workstation.ui.outside import Outside
@@ -22,7 +23,13 @@ from workstation.ui.themes import DEFAULT, THEMES
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
     from workstation.model.machine import MachineView
-    from workstation.ui.commands import Command
+    from workstation.ui.commands.base import Command
+
+
+FIRST_FRAME = 0.03
+"""Seconds that the first frame's painting has to itself."""
+LEAVING = 5.0
+"""Seconds that letting go of the machines may take before the program ends all the same."""
 
 
 def _palette() -> type[Provider]:
@@ -35,7 +42,7 @@ class WorkstationApp(App[None]):
     """Opens on the library; the Workstation is made and entered after the first frame."""
 
     TITLE = "Workstation"
-    CSS_PATH = "app.tcss"
+    CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = ["app.tcss", "library.tcss"]
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
     ENABLE_COMMAND_PALETTE = True
 
@@ -59,8 +66,12 @@ class WorkstationApp(App[None]):
         return self.library
 
     def on_ready(self) -> None:
-        """The first frame is on the screen."""
-        self._holding = self._hold_station()
+        """The first frame is laid out; loading the core waits until it is painted as well."""
+        self.set_timer(FIRST_FRAME, self._hold)
+
+    def _hold(self) -> None:
+        if not self._leave.is_set():
+            self._holding = self._hold_station()
 
     # -- the workstation ----------------------------------------------------
 
@@ -78,10 +89,11 @@ class WorkstationApp(App[None]):
         live = self._live()
         self.library.close()
         self._leave.set()
-        if self._holding and not self.station:
-            self._holding.cancel()
         if self._holding:
-            await asyncio.wait({asyncio.ensure_future(_ended(self._holding))}, timeout=5)
+            if not self.station:
+                self._holding.cancel()
+            with suppress(WorkerFailed, WorkerCancelled, TimeoutError):
+                await asyncio.wait_for(self._holding.wait(), LEAVING)
         self.exit(message=_farewell(live))
 
     def _live(self) -> list[str]:
@@ -144,11 +156,6 @@ class WorkstationApp(App[None]):
 
     def get_key_display(self, binding: Any) -> str:
         return "esc" if binding.key == "escape" else super().get_key_display(binding)
-
-
-async def _ended(worker: Worker[None]) -> None:
-    while not worker.is_finished:
-        await asyncio.sleep(0.01)
 
 
 def _import_core() -> None:

@@ -8,14 +8,15 @@ import shlex
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from textual.app import App
 
 from workstation.errors import HostError, InvalidError
 from workstation.ui.handover import terminal
 
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
-    from workstation.ui.app import WorkstationApp
 
 
 def editor() -> list[str]:
@@ -29,7 +30,7 @@ def editor() -> list[str]:
     raise HostError("there is no editor", hint="set EDITOR to the editor you like")
 
 
-async def edit(app: WorkstationApp, station: Workstation, name: str) -> None:
+async def edit(app: App[Any], station: Workstation, name: str) -> None:
     """Have a copy edited, and save it once it is valid or the person gives up."""
     command = editor()
     before = text = station.definition_text(name)
@@ -50,11 +51,11 @@ async def edit(app: WorkstationApp, station: Workstation, name: str) -> None:
             return
 
 
-async def _edited(app: WorkstationApp, command: list[str], name: str, text: str) -> str:
+async def _edited(app: App[Any], command: list[str], name: str, text: str) -> str:
     """The text as the editor left it; raises HostError where the editor failed."""
     with tempfile.TemporaryDirectory(prefix="workstation-") as directory:
         copy = Path(directory, name)
-        copy.write_text(text, encoding="utf-8")
+        _write(copy, text)
         with terminal(app):
             status = await _run([*command, str(copy)])
         if status:
@@ -62,7 +63,16 @@ async def _edited(app: WorkstationApp, command: list[str], name: str, text: str)
                 f"{command[0]} ended with status {status}",
                 hint="nothing was saved; set EDITOR to an editor that works here",
             )
-        return copy.read_text(encoding="utf-8", errors="replace")
+        return _read(copy)
+
+
+# A file of a few hundred bytes in memory: not worth a thread.
+def _write(copy: Path, text: str) -> None:
+    copy.write_text(text, encoding="utf-8")
+
+
+def _read(copy: Path) -> str:
+    return copy.read_text(encoding="utf-8", errors="replace")
 
 
 async def _run(command: list[str]) -> int:

@@ -24,7 +24,7 @@ class HostWatch:
         self._outside = outside
         self._facts: HostFacts | None = None
         self._disk_free: int | None = None
-        self.samples: dict[str, Sample] = {}
+        self.samples: dict[str, Sample] = _newest(station)
         """The newest of each live machine."""
 
     async def look(self, desk: LibraryScreen) -> None:
@@ -59,6 +59,11 @@ class HostWatch:
     def _is_live(self, name: str) -> bool:
         view = self._station.machines.get(name)
         return view is not None and view.state.live
+
+
+def _newest(station: Workstation) -> dict[str, Sample]:
+    kept = {name: station.samples(name) for name in station.machines}
+    return {name: samples[-1] for name, samples in kept.items() if samples}
 
 
 def _lacking(findings: list[Finding]) -> tuple[str, str]:

@@ -12,7 +12,8 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input
 
-from workstation.ui.commands import COMMANDS, Command
+from workstation.ui.commands import COMMANDS
+from workstation.ui.commands.base import Command
 from workstation.ui.feed import Batch, Feed
 from workstation.ui.host_watch import HostWatch
 from workstation.ui.outside import Outside
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
     from workstation.ui.widgets.details import Details
     from workstation.ui.widgets.log_pane import LogPane
 
-TICK = 0.5
-"""Seconds between two looks at the selected machine's figures and output."""
+TICK = 1.0
+"""Seconds between two looks at the figures, and at the selected machine's output."""
+BOOTING = 20.0
+"""Seconds after its start in which a machine's output is looked at four times as often."""
 FOCUS_DELAY = 0.3
 """Seconds that the cursor rests on a machine before its disks are measured."""
 
@@ -49,13 +52,12 @@ FOCUS_DELAY = 0.3
 class LibraryScreen(Screen[None]):
     """Painted empty first; `open` fills it once the machines have been found."""
 
-    CSS_PATH = "library.tcss"
     AUTO_FOCUS = "MachineList"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(command.binding() for command in COMMANDS.values() if command.keys),
         Binding("escape", "drop_filter", show=False),
     ]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (an instance variable in Textual)
         (0, "-narrow"),
         (96, "-normal"),
         (130, "-wide"),
@@ -80,12 +82,12 @@ class LibraryScreen(Screen[None]):
         self._activities: dict[int, Activity] = {}
 
     @property
-    def app(self) -> WorkstationApp:
-        return cast("WorkstationApp", super().app)
+    def program(self) -> WorkstationApp:
+        return cast("WorkstationApp", self.app)
 
     @property
     def outside(self) -> Outside:
-        return self.app.outside
+        return self.program.outside
 
     @property
     def view(self) -> MachineView | None:
@@ -132,6 +134,7 @@ class LibraryScreen(Screen[None]):
         self._show()
         self.show_usage()
         self.set_interval(TICK, self.tick)
+        self.set_interval(TICK / 4, self.tick_of_boot)
         self.app.run_worker(self._host.look(self), group="host", exit_on_error=False)
 
     def close(self) -> None:
@@ -146,7 +149,7 @@ class LibraryScreen(Screen[None]):
         from workstation.ui.widgets.log_pane import LogPane
 
         self._details = Details()
-        self._strip = ActivityStrip(spin=self.app.spin)
+        self._strip = ActivityStrip(spin=self.program.spin)
         self._log = LogPane()
         await self.pane.mount(self._details)
         await self.mount(self._log, self._strip, before=self.footer)
@@ -158,8 +161,7 @@ class LibraryScreen(Screen[None]):
             self._show()
             self.show_usage()
         if batch.samples and self._host:
-            self._host.samples = batch.samples
-            self.show_usage()
+            self._host.samples = batch.samples  # shown by the next tick, all at once
         if batch.activities:
             self._activities |= batch.activities
             for ended in [work.id for work in self.going if work.finished]:
@@ -172,15 +174,22 @@ class LibraryScreen(Screen[None]):
         for name, view in batch.changed.items():
             before = self.machines.view_of(name)
             if view and before and view.state == "crashed" != before.state:
-                self.app.tell_of_crash(view)
+                self.program.tell_of_crash(view)
 
     # -- showing ------------------------------------------------------------
 
     def tick(self) -> None:
-        """Show how the selected machine is doing now."""
+        """Show how this computer and the selected machine are doing now."""
+        self.show_usage()
         if self._details and self.view and self.view.state.live:
             self._details.show_title(self.outside.now())
             self._show_life(self.view)
+
+    def tick_of_boot(self) -> None:
+        """A guest that boots prints a lot, and somebody is watching it."""
+        view = self.view
+        if view and view.state.live and self.outside.now() - view.since < BOOTING:
+            self._show_life(view)
 
     def _show(self) -> None:
         """The selected machine, or what there is to say without one."""
@@ -206,7 +215,7 @@ class LibraryScreen(Screen[None]):
             return LOOKING
         if not self.is_empty:
             return NO_MATCH
-        return making() if self.app.is_busy("demo") else welcome()
+        return making() if self.program.is_busy("demo") else welcome()
 
     def _show_side_title(self) -> None:
         total = len(self.station.machines) if self.station else 0
@@ -253,7 +262,7 @@ class LibraryScreen(Screen[None]):
     def action_command(self, command: str) -> None:
         """Do it if it can be done now."""
         if self.can(COMMANDS[command]):
-            self.app.perform(COMMANDS[command], self.view.name if self.view else "")
+            self.program.perform(COMMANDS[command], self.view.name if self.view else "")
             self._show()
 
     def action_cancel(self, activity: int) -> None:

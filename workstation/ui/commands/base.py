@@ -1,4 +1,4 @@
-"""One command, one class: its docstring is the help, its attributes make key, footer and palette."""
+"""One command, one class: its docstring is the help, its attributes make key, footer, palette."""
 
 from __future__ import annotations
 

@@ -142,4 +142,5 @@ async def confirmed(desk: LibraryScreen, title: str, lines: list[str], *, yes: s
     """Ask before something is lost."""
     from workstation.ui.dialogs.confirm import Confirm
 
-    return bool(await desk.app.push_screen_wait(Confirm(title, lines, yes=yes, loses=True)))
+    question = Confirm(title, lines, yes=yes, loses=True)
+    return await desk.app.push_screen_wait(question)

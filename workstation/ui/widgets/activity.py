@@ -43,7 +43,7 @@ class ActivityStrip(Lines):
             if self._timer and self._spin:
                 (self._timer.resume if going else self._timer.pause)()
         self._going = going
-        self.styles.height = min(len(going), ROWS)
+        self.styles.height = min(len(going), ROWS) + 1  # and its upper border
         self._lay_out()
 
     def on_resize(self) -> None:

@@ -38,9 +38,9 @@ class Preview(Lines):
         data, live = self._put
         texts = preview(data, lines=self.size.height, width=self.size.width)
         self.border_title = "console" if live else "last words"
-        nothing = "nothing on the serial line yet" if live else "it has said nothing"
         style = "" if live else "$text-muted"
-        self.show([Content.styled(text, style) for text in texts] or [_note(nothing)])
+        lines = [Content.styled(text, style) for text in texts]
+        self.show(lines or [_note("nothing on the serial line yet")])
 
 
 class Meters(Lines):
@@ -111,8 +111,11 @@ class Details(Vertical):
     def show_life(self, samples: Sequence[Sample], serial: bytes) -> None:
         """What changes by itself while a machine runs."""
         if self.view:
+            live = self.view.state.live
+            self.figures.display = live
+            self.query_one("#picture").display = live or bool(serial.strip())
             self.figures.put(self.view, samples)
-            self.picture.put(serial, live=self.view.state.live)
+            self.picture.put(serial, live=live)
 
 
 def _name(view: MachineView) -> Content:
@@ -155,13 +158,11 @@ def _disk(label: str, rates: Sequence[float | None], width: int) -> list[Content
     return [_meter(label, known, top, f"{format_size(known[-1])}/s", width)]
 
 
-def _meter(
-    label: str, values: Sequence[float], top: float, number: str, width: int
-) -> Content:
-    bars = spark(values, max(4, width - 6 - 12), top)
+def _meter(label: str, values: Sequence[float], top: float, number: str, width: int) -> Content:
+    bars = spark(values, max(4, width - 6 - 11), top)
     left = Content.assemble((f"{label:<6}", "$text-muted"), (bars, "$primary"))
     return between(left, Content(number), width)
 
 
 def _note(text: str) -> Content:
-    return Content.styled(text, "$text-muted italic")
+    return Content.styled(text, "$text-muted")

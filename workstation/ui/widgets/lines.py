@@ -10,6 +10,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
+from textual.widget import Widget
 
 
 def between(left: Content, right: Content, width: int) -> Content:
@@ -84,3 +85,8 @@ class Bar(Lines):
 
     def _lay_out(self) -> None:
         self.show([between(self.left, self.right, self.size.width)])
+
+
+def plain_title(widget: Widget, title: str) -> None:
+    """Set the border's title to a text that may come from anywhere."""
+    widget.border_title = Content(title).markup

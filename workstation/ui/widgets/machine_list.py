@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -88,18 +88,20 @@ class MachineList(ScrollView, can_focus=True):
 
     def update_machines(self, changed: Mapping[str, MachineView | None]) -> None:
         """Take new views in; None removes a machine. Repaints the rows that differ."""
-        moved = False
-        for name, view in changed.items():
-            before = self._row(name) is not None
-            after = view is not None and self._wanted(view)
-            if view is None:
-                self._views.pop(name, None)
-            else:
-                self._views[name] = view
-            moved |= before != after
-            self._refresh_name(name)
-        if moved:
+        differ = [name for name, view in changed.items() if self._take(name, view)]
+        if any((name in self._views and self._wanted(self._views[name])) != self.shows(name)
+               for name in changed):
             self._arrange()
+        else:
+            self._refresh_rows(differ)
+
+    def _take(self, name: str, view: MachineView | None) -> bool:
+        """Keep the view; whether its row looks different now."""
+        old = self._views.pop(name, None)
+        if view is None:
+            return True
+        self._views[name] = view
+        return old is None or look_of(old) != look_of(view)
 
     def select(self, name: str) -> None:
         """Put the cursor on that machine if it is shown."""
@@ -183,15 +185,12 @@ class MachineList(ScrollView, can_focus=True):
             return Strip.blank(self.size.width, base.rich_style)
         name = self._names[row]
         if row == self.cursor:
-            return self._paint(name, base + self._style("machine-list--cursor"), "▌")
+            return self._paint(name, self.get_visual_style("machine-list--cursor"), "▌")
         if row == self._hover:
-            return self._paint(name, base + self._style("machine-list--hover"), " ")
+            return self._paint(name, self.get_visual_style("machine-list--hover"), " ")
         if name not in self._strips:
             self._strips[name] = self._paint(name, base, " ")
         return self._strips[name]
-
-    def _style(self, component: str) -> Style:
-        return self.get_visual_style(component, partial=True)
 
     def _paint(self, name: str, base: Style, mark: str) -> Strip:
         view, width = self._views[name], self.size.width
@@ -201,11 +200,14 @@ class MachineList(ScrollView, can_focus=True):
         )
         return strip_of(between(left, _word(look.word, look.style), width), width, base)
 
-    def _refresh_name(self, name: str) -> None:
-        self._strips.pop(name, None)
-        row = self._row(name)
-        if row is not None:
-            self.refresh_line(row)
+    def _refresh_rows(self, names: Iterable[str]) -> None:
+        """Have those rows painted again; those out of sight cost nothing."""
+        top = self.scroll_offset.y
+        for name in names:
+            self._strips.pop(name, None)
+            row = self._row(name)
+            if row is not None and top <= row < top + self.size.height:
+                self.refresh_line(row)
 
 
 def _word(word: str, style: str) -> Content:

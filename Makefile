@@ -1,0 +1,49 @@
+# make run        set everything up, and open the screens on the running demo
+# make test       set everything up, and run the quick test suite
+# make test-long  the long one too       make check   linters and types
+# make bench      figures, each beside the raw tool    make wheel  what is released
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test test-long check bench wheel lock clean
+
+PYTHON := .venv/bin/python
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+setup:
+	@tools/setup
+
+setup-dev:
+	@tools/setup --dev
+
+run: setup
+	@.venv/bin/workstation demo
+
+test: setup-dev
+	$(PYTHON) -m pytest -m "not long" $(ARGS)
+
+test-long: setup-dev
+	$(PYTHON) -m pytest $(ARGS)
+
+check: setup-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: setup-dev
+	$(PYTHON) -m tests.bench $(ARGS)
+
+wheel: setup-dev
+	$(PYTHON) -m hatchling build -t wheel
+
+# Needs uv on the PATH; writes no address of any index.
+lock:
+	uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-annotate --no-header \
+	    --no-emit-index-url --no-emit-find-links pyproject.toml --extra build -o requirements/run.lock
+	uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-annotate --no-header \
+	    --no-emit-index-url --no-emit-find-links pyproject.toml --extra dev -o requirements/dev.lock
+
+clean:
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,81 @@
+"""What every test stands on: a home of its own, and a Workstation in it."""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from workstation.core.workstation import Workstation
+from workstation.model.profile import Profile
+from workstation.paths import MachinePaths, Paths
+from workstation.qemu import procfs
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home directory with a short path (a socket's path has 108 bytes).
+
+    At the end every QEMU that was started in it is ended.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="ws-"))
+    try:
+        yield directory
+    finally:
+        end_machines(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def end_machines(directory: Path) -> None:
+    """Kill what the `process` files below the directory name."""
+    for file in directory.rglob("process"):
+        pair = procfs.read_pair(MachinePaths(file.parent, file.parent))
+        if pair and procfs.alive(pair.qemu):
+            os.kill(pair.qemu.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def environ(home: Path) -> dict[str, str]:
+    """The environment of a program that lives in that home."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    return kept | {
+        "HOME": str(home),
+        "XDG_RUNTIME_DIR": str(home / "run"),
+        "WORKSTATION_ACCEL": "tcg",
+    }
+
+
+@pytest.fixture
+def paths(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """The paths of that home; the process' own environment says the same."""
+    for name in [name for name in os.environ if name.startswith("XDG_")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "XDG_RUNTIME_DIR", "WORKSTATION_ACCEL"):
+        monkeypatch.setenv(name, environ[name])
+    found = Paths.from_environment(environ)
+    found.prepare()
+    return found
+
+
+@pytest.fixture
+async def station(paths: Paths) -> AsyncIterator[Workstation]:
+    """A front-end on an empty library."""
+    async with Workstation(paths, front_end="test") as station:
+        yield station
+
+
+def tiny(**changes: object) -> Profile:
+    """A machine with firmware only: real QEMU, up in a tenth of a second."""
+    basis: dict[str, object] = {"name": "tiny", "memory": "32 MiB", "networks": []}
+    return Profile.model_validate(basis | changes)
+
+
+async def eventually(truth: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until it holds; for what nobody announces."""
+    async with asyncio.timeout(seconds):
+        while not truth():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -1,0 +1,196 @@
+"""The image library: `images/` in the cache directory, and the recipes that fill it.
+
+An image is a directory with an `image.yaml`, written last and moved into place whole; machines
+hard-link its files, so a rebuild makes new ones. A person's own file may lie there too.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from workstation.errors import InvalidError, NotFoundError
+from workstation.paths import Paths, shipped
+
+MANIFEST = "image.yaml"
+
+_UNFINISHED = ".building-"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A finished image of the library."""
+
+    name: str
+    path: Path
+    """Its directory."""
+    built: str
+    """ISO 8601, UTC."""
+    kernel: str
+    """Version of its kernel; empty if it has none."""
+    ready: str
+    """What the guest prints on its serial line when it is ready."""
+    packages: Mapping[str, str]
+    """Versions, by name."""
+    files: Mapping[str, str]
+    """SHA-256 in hex, by name."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum((self.path / name).stat().st_size for name in self.files)
+
+
+def _silent(what: str, part: float) -> None:
+    pass
+
+
+class Images:
+    """The images of this user."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._root = paths.images
+        self._recipes = shipped("images")
+
+    def recipes(self) -> list[str]:
+        """Names that `build` takes."""
+        from workstation.core.imaging.recipe import recipe_names
+
+        return recipe_names(self._recipes)
+
+    def get(self, name: str) -> Image | None:
+        """None if there is no finished image of that name; raises InvalidError for a broken one."""
+        path = self._root / name / MANIFEST
+        if name.startswith(".") or "/" in name:
+            return None
+        try:
+            return _read(path)
+        except FileNotFoundError:
+            pass
+        # Between the two renames of a rebuild it is away for a moment: look again with the lock.
+        if not self._root.is_dir():
+            return None
+        with self._locked(fcntl.LOCK_SH), suppress(FileNotFoundError):
+            return _read(path)
+        return None
+
+    def list(self) -> list[Image]:
+        """The finished images, by name."""
+        names = sorted(path.parent.name for path in self._root.glob(f"*/{MANIFEST}"))
+        return [image for image in map(self.get, names) if image]
+
+    def resolve(self, ref: str) -> Path:
+        """The file that an ImageRef of a profile means: `IMAGE`, `IMAGE/FILE`, `/absolute/path`.
+
+        Raises NotFoundError if it is not there.
+        """
+        if ref.startswith("/"):
+            return _existing(Path(ref), "check the path in the profile")
+        name, _, file = ref.partition("/")
+        image = self.get(name)
+        if not file and image:
+            if len(image.files) != 1:
+                known = ", ".join(f"{name}/{file}" for file in image.files)
+                raise NotFoundError(f"“{ref}” has more than one file", hint=f"one of: {known}")
+            file = next(iter(image.files))
+        return _existing(self._root / name / file, self._how_to_get(name), what=ref)
+
+    def _how_to_get(self, name: str) -> str:
+        if name in self.recipes():
+            return f"workstation images build {name}"
+        return f"put a file of your own at {self._root / name}, or give an absolute path"
+
+    async def ensure(self, name: str, progress: Callable[[str, float], None] = _silent) -> Image:
+        """The image; built if it is missing."""
+        return self.get(name) or await self.build(name, progress)
+
+    async def build(self, name: str, progress: Callable[[str, float], None] = _silent) -> Image:
+        """Build it anew. `progress` is told what goes on and the part that is done, 0 to 1.
+
+        Raises NotFoundError if there is no recipe, HostError if this host cannot follow it.
+        When cancelled nothing is left; the image that was there stays until the new one is whole.
+        """
+        from workstation.core.imaging.build import build
+        from workstation.core.imaging.recipe import load_recipe
+
+        recipe = load_recipe(self._recipes, name)
+        with self._workshop() as workshop:
+            out = workshop / "out"
+            out.mkdir()
+            await build(recipe, workshop, out, progress)
+            self._install(out, self._root / name, workshop)
+        return _read(self._root / name / MANIFEST)
+
+    def _install(self, out: Path, target: Path, workshop: Path) -> None:
+        with self._locked(fcntl.LOCK_EX):
+            if target.exists():
+                target.rename(workshop / "old")
+            out.rename(target)
+        descriptor = os.open(self._root, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+    @contextmanager
+    def _workshop(self) -> Iterator[Path]:
+        """A directory beside the images, held while it is in use; those of the dead are cleared."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._locked(fcntl.LOCK_EX):
+            self._sweep()
+            workshop = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._root))
+            held = os.open(workshop, os.O_RDONLY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            yield workshop
+        finally:
+            shutil.rmtree(workshop, ignore_errors=True)
+            os.close(held)
+
+    def _sweep(self) -> None:
+        for path in self._root.glob(f"{_UNFINISHED}*"):
+            descriptor = os.open(path, os.O_RDONLY)
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            os.close(descriptor)
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Held for the moment of two renames only, so waiting for it is short."""
+        descriptor = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, how)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _existing(path: Path, hint: str, what: str = "") -> Path:
+    if not path.is_file():
+        raise NotFoundError(f"there is no image “{what or path}”", hint=hint)
+    return path
+
+
+def _read(path: Path) -> Image:
+    import yaml
+
+    try:
+        said = yaml.safe_load(path.read_text("utf-8"))
+        return Image(
+            name=said["name"],
+            path=path.parent,
+            built=said["built"],
+            kernel=said.get("kernel", ""),
+            ready=said.get("ready", ""),
+            packages=said.get("packages", {}),
+            files=said["files"],
+        )
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidError(
+            f"{path} is damaged",
+            hint=f"workstation images build {path.parent.name}",
+            details=repr(error),
+        ) from error

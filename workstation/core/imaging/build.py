@@ -1,0 +1,161 @@
+"""A recipe, followed: fetch, unpack, choose, and write kernel, initramfs and manifest."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from workstation.core.imaging import modules, packages
+from workstation.core.imaging.cpio import Archive
+from workstation.core.imaging.recipe import Recipe
+from workstation.errors import HostError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Progress = Callable[[str, float], None]
+"""Called with what is going on, and how much of the whole is done: 0 to 1."""
+
+
+async def build(recipe: Recipe, work: Path, out: Path, progress: Progress) -> None:
+    """Fill the empty directory `out`, its manifest last; `work` is for what can be thrown away.
+
+    Raises HostError where apt is missing, its lists are old, or a package lacks something.
+    """
+    packages.check_host(recipe)
+    debs, unpacked = work / "packages", work / "unpacked"
+    debs.mkdir()
+    progress("Asking for the current packages", 0.0)
+    versions = await packages.fetch(
+        recipe, debs, lambda part: progress("Downloading packages", 0.05 + 0.7 * part)
+    )
+    progress("Unpacking", 0.75)
+    await packages.unpack(debs, unpacked)
+    progress("Writing the image", 0.9)
+    await _in_thread(_assemble, recipe, Unpacked(unpacked), out, versions)
+    progress("Done", 1.0)
+
+
+async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Like asyncio.to_thread, and when cancelled waits for the thread: it still writes."""
+    running = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """The root of the unpacked packages, whichever way they spell `/usr`."""
+
+    root: Path
+
+    def find(self, pattern: str) -> Path:
+        found = sorted(
+            path
+            for prefix in ("", "usr/")
+            for path in self.root.glob(prefix + pattern)
+            # A link in a package may lead anywhere on this host.
+            if not path.is_symlink()
+        )
+        if not found:
+            raise HostError(
+                f"the packages have no {pattern}",
+                hint="use an image of your own, or report this with your distribution's name",
+            )
+        return found[-1]
+
+
+def _assemble(recipe: Recipe, unpacked: Unpacked, out: Path, versions: Mapping[str, str]) -> None:
+    kernel = unpacked.find(recipe.kernel)
+    version = kernel.name.partition("-")[2]
+    shutil.copyfile(kernel, out / "vmlinuz")
+    tree = modules.ModuleTree(unpacked.find(f"lib/modules/{version}"))
+    selection = tree.select((*recipe.required, *recipe.optional))
+    _check(recipe, selection)
+    archive = Archive()
+    _add_rootfs(archive, recipe)
+    for target, source in recipe.files.items():
+        archive.file(target, unpacked.find(source).read_bytes(), 0o755)
+    _add_modules(archive, f"lib/modules/{version}", selection)
+    with (out / "initrd").open("wb") as stream:
+        archive.write(stream)
+    _write_manifest(recipe, out, version, versions, selection)
+
+
+def _check(recipe: Recipe, selection: modules.Selection) -> None:
+    required = set(map(modules.canonical, recipe.required))
+    lacking = sorted(required.intersection(selection.missing))
+    if lacking:
+        raise HostError(
+            f"this distribution's kernel lacks what “{recipe.name}” needs: {', '.join(lacking)}",
+            hint="use an image of your own, or build it on another Debian or Ubuntu",
+        )
+
+
+def _add_rootfs(archive: Archive, recipe: Recipe) -> None:
+    for path in sorted(recipe.rootfs.rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            # A wheel may lose the mode; what starts with #! is a program.
+            mode = 0o755 if data.startswith(b"#!") else 0o644
+            archive.file(str(path.relative_to(recipe.rootfs)), data, mode)
+    for name in recipe.directories:
+        archive.directory(name, 0o1777 if name == "tmp" else 0o755)
+    for name, target in recipe.links.items():
+        archive.link(name, target)
+    # The kernel opens it for /init, before anything is mounted.
+    archive.character_device("dev/console", 5, 1)
+
+
+def _add_modules(archive: Archive, directory: str, selection: modules.Selection) -> None:
+    for module in selection.modules:
+        archive.file(f"{directory}/{module.name}.ko", module.data)
+    archive.file(f"{directory}/modules.dep", modules.dependency_file(selection))
+    archive.file(f"{directory}/modules.alias", modules.alias_file(selection))
+
+
+def _write_manifest(
+    recipe: Recipe,
+    out: Path,
+    version: str,
+    versions: Mapping[str, str],
+    selection: modules.Selection,
+) -> None:
+    import yaml
+
+    manifest = {
+        "name": recipe.name,
+        "built": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kernel": version,
+        "ready": recipe.ready,
+        "packages": dict(versions),
+        "files": {path.name: digest(path) for path in sorted(out.iterdir())},
+        "missing_modules": list(selection.missing),
+    }
+    for path in out.iterdir():
+        _flush(path)
+    (out / "image.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
+    _flush(out / "image.yaml")
+    _flush(out)
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """To the disk itself; also a directory's entries."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,40 @@
+"""What every dialog has: a frame in the middle, Escape, arrows between its buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, TypeVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from workstation.model.text import safe
+
+Result = TypeVar("Result")
+
+
+class Dialog(ModalScreen[Result]):
+    """Dismissed by Escape with `cancelled`."""
+
+    CSS_PATH = "dialog.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Close", show=False),
+        Binding("left", "app.focus_previous", show=False),
+        Binding("right", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, cancelled: Result) -> None:
+        super().__init__()
+        self._cancelled = cancelled
+
+    def action_cancel(self) -> None:
+        self.dismiss(self._cancelled)
+
+
+def paragraphs(texts: Iterable[str], *, classes: str = "") -> Iterable[Static]:
+    """A widget each; the texts may come from anywhere."""
+    for text in texts:
+        if text:
+            yield Static(Content(safe(text)), classes=f"paragraph {classes}")
