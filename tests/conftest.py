@@ -2,18 +2,24 @@
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from workstation.core.images import Images
 from workstation.core.workstation import Workstation
 from workstation.model.profile import Profile
 from workstation.paths import MachinePaths, Paths
 from workstation.qemu import procfs
+
+ENVIRON = dict(os.environ)
+"""As it was before any test changed it."""
 
 
 @pytest.fixture
@@ -79,3 +85,50 @@ async def eventually(truth: Callable[[], bool], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while not truth():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def appliance() -> Path:
+    """The small guest's image, built once in this user's own cache and kept there."""
+    images = Images(Paths.from_environment(ENVIRON))
+    return asyncio.run(images.ensure("appliance")).path
+
+
+@pytest.fixture
+def with_appliance(paths: Paths, appliance: Path) -> None:
+    """The test's own home has the appliance."""
+    paths.images.mkdir(parents=True, exist_ok=True)
+    paths.image("appliance").symlink_to(appliance)
+
+
+class Shell:
+    """The guest's shell on the serial line."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    @asynccontextmanager
+    async def on(cls, station: Workstation, name: str) -> AsyncIterator["Shell"]:
+        path = station.paths.machine(name).serial
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    def type(self, line: str) -> None:
+        self._writer.write(f"{line}\n".encode())
+
+    async def run(self, command: str, seconds: float = 60.0) -> str:
+        """What the command prints, its own line and the prompt left out."""
+        mark = secrets.token_hex(6)
+        # The quotes keep the echo of the typed line from looking like the answer.
+        self.type(f"{command}; echo '{mark[:3]}''{mark[3:]}'")
+        async with asyncio.timeout(seconds):
+            text = (await self._reader.readuntil(f"{mark}\r\n".encode())).decode(errors="replace")
+        lines = text.replace("\r", "").splitlines()
+        first = next(i for i, line in enumerate(lines) if f"'{mark[:3]}''" in line)
+        return "\n".join(lines[first + 1 : -1])

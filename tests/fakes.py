@@ -11,11 +11,13 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, cast
+
+from textual.pilot import Pilot
 
 from workstation.core.workstation import Workstation
 from workstation.errors import InvalidError, NotFoundError, OvercommitError, WorkstationError
@@ -33,6 +35,7 @@ from workstation.model.machine import Holder, MachineView, Sample, State, Verb, 
 from workstation.model.profile import Profile
 from workstation.paths import Paths
 from workstation.profile.catalog import ProfileEntry
+from workstation.ui.app import WorkstationApp
 from workstation.ui.outside import Outside
 
 NOW = 1_760_000_000.0
@@ -350,6 +353,44 @@ def overcommitted(name: str) -> OvercommitError:
         f"“{name}” needs 4 GiB, and this computer has 2.1 GiB left of 24 GiB",
         hint="stop another machine first, or give this one less memory",
     )
+
+
+# -- driving the screens ------------------------------------------------------
+
+
+def app_on(station: FakeWorkstation, **more: Any) -> WorkstationApp:
+    """The program on this station, with a fixed clock and a spinner that stands still."""
+    return WorkstationApp(lambda: station, outside=OUTSIDE, spin=False, **more)
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
+    """Let the program run until the condition holds; the test's time-out is the limit."""
+    while not condition():
+        await pilot.pause()
+        await asyncio.sleep(0.001)
+    await pilot.pause()
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Wait until the library is open and the header says everything."""
+    library = cast(WorkstationApp, pilot.app).library
+    await until(pilot, lambda: library.header.usage.disk_free is not None)
+
+
+@asynccontextmanager
+async def opened(
+    station: FakeWorkstation, size: tuple[int, int] = (100, 30)
+) -> AsyncIterator[tuple[WorkstationApp, Pilot[None]]]:
+    """The program, open on this station."""
+    app = app_on(station)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        yield app, pilot
+
+
+def shown(app: WorkstationApp) -> str:
+    """Every character on the screen, a line each."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
 
 
 # -- a live run to look at ----------------------------------------------------

@@ -19,6 +19,7 @@ from workstation.paths import Paths, shipped
 MANIFEST = "image.yaml"
 
 _UNFINISHED = ".building-"
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Images:
 
     def __init__(self, paths: Paths) -> None:
         self._root = paths.images
+        self._packages = paths.cache / "packages"
         self._recipes = shipped("images")
 
     def recipes(self) -> list[str]:
@@ -69,12 +71,12 @@ class Images:
             return None
         try:
             return _read(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass
         # Between the two renames of a rebuild it is away for a moment: look again with the lock.
-        if not self._root.is_dir():
+        if not (self._root / _LOCK).exists():
             return None
-        with self._locked(fcntl.LOCK_SH), suppress(FileNotFoundError):
+        with self._locked(fcntl.LOCK_SH), suppress(FileNotFoundError, NotADirectoryError):
             return _read(path)
         return None
 
@@ -114,58 +116,79 @@ class Images:
         Raises NotFoundError if there is no recipe, HostError if this host cannot follow it.
         When cancelled nothing is left; the image that was there stays until the new one is whole.
         """
-        from workstation.core.imaging.build import build
+        from workstation.core.imaging.build import build, in_thread
         from workstation.core.imaging.recipe import load_recipe
 
         recipe = load_recipe(self._recipes, name)
-        with self._workshop() as workshop:
-            out = workshop / "out"
-            out.mkdir()
-            await build(recipe, workshop, out, progress)
-            self._install(out, self._root / name, workshop)
+        await in_thread(self._sweep)
+        workshop = self._open_workshop()
+        try:
+            await build(recipe, workshop.path, workshop.out, self._packages, progress)
+            await in_thread(self._install, workshop, self._root / name)
+        finally:
+            await in_thread(workshop.close)
         return _read(self._root / name / MANIFEST)
 
-    def _install(self, out: Path, target: Path, workshop: Path) -> None:
+    def _install(self, workshop: "_Workshop", target: Path) -> None:
         with self._locked(fcntl.LOCK_EX):
             if target.exists():
-                target.rename(workshop / "old")
-            out.rename(target)
+                target.rename(workshop.path / "old")
+            workshop.out.rename(target)
         descriptor = os.open(self._root, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
 
-    @contextmanager
-    def _workshop(self) -> Iterator[Path]:
-        """A directory beside the images, held while it is in use; those of the dead are cleared."""
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _open_workshop(self) -> "_Workshop":
         with self._locked(fcntl.LOCK_EX):
-            self._sweep()
-            workshop = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._root))
-            held = os.open(workshop, os.O_RDONLY)
-            fcntl.flock(held, fcntl.LOCK_EX)
-        try:
-            yield workshop
-        finally:
-            shutil.rmtree(workshop, ignore_errors=True)
-            os.close(held)
+            return _Workshop(Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._root)))
 
     def _sweep(self) -> None:
-        for path in self._root.glob(f"{_UNFINISHED}*"):
-            descriptor = os.open(path, os.O_RDONLY)
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-            os.close(descriptor)
+        """Remove what killed builds have left."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._locked(fcntl.LOCK_EX):
+            dead = [path for path in self._root.glob(f"{_UNFINISHED}*") if not _held(path)]
+        for path in dead:
+            shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
         """Held for the moment of two renames only, so waiting for it is short."""
-        descriptor = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, how)
             yield
         finally:
             os.close(descriptor)
+
+
+class _Workshop:
+    """A directory beside the images, held by a lock as long as its process works in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.out = path / "out"
+        self.out.mkdir()
+        self._held = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(self._held, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._held)
+
+
+def _held(path: Path) -> bool:
+    """Whether a living process has that workshop, or is just removing it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _existing(path: Path, hint: str, what: str = "") -> Path:

@@ -13,6 +13,7 @@ from workstation.core.names import NAME
 from workstation.errors import UsageError, WorkstationError
 from workstation.paths import MachinePaths, Paths
 
+
 def check_new_name(paths: Paths, name: str) -> None:
     """Raise UsageError unless a machine of that name could be made."""
     if not NAME.fullmatch(name):

@@ -115,27 +115,28 @@ def launch_error(machine: Machine) -> LaunchError:
     """Why QEMU did not start: its exit code, its own words and the likely cause."""
     words = log_tail(machine)
     status = read_exit(machine.paths)
-    cause, hint = "", f"workstation logs {machine.name} --qemu shows all it said"
+    cause, hint = (
+        "",
+        f"workstation logs {machine.name} --qemu shows all it said, and how it was started",
+    )
     for pattern, meaning, advice in _CAUSES:
         if re.search(pattern, words):
             cause, hint = f": {meaning}", advice.format(name=machine.name)
             break
-    record = run.read(machine.paths)
-    command = "\n\n" + " ".join(record.argv) if record else ""
     return LaunchError(
         f"QEMU did not start “{machine.name}” (exit code {status}){cause}",
         hint=hint,
-        details=words + command,
+        details=words,
     )
 
 
 def log_tail(machine: Machine, size: int = 8192) -> str:
-    """The end of what QEMU itself said."""
+    """The end of what QEMU itself said, without the command line that comes before it."""
     try:
         data = machine.paths.qemu_log.read_bytes()
     except OSError:
         return ""
-    return data[-size:].decode(errors="replace").strip()
+    return data.partition(b"\n")[2][-size:].decode(errors="replace").strip()
 
 
 # -- stop -------------------------------------------------------------------

@@ -181,6 +181,8 @@ def _boot(launch: Launch) -> Iterator[str]:
 
 def _boot_index(profile: Profile, kind: str, number: int) -> int | None:
     """Place in the boot order, from 0; None leaves the device out of it."""
+    if profile.boot.kernel:
+        return None  # the kernel takes the first place, and there is no second
     order = profile.boot.order or ("disk", "cdrom")
     return order.index(kind) * 20 + number if kind in order else None
 

@@ -9,6 +9,7 @@ comes later reads the two files (procfs.py).
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -33,10 +34,12 @@ echo $? >"$exit"
 def spawn(argv: Sequence[str], paths: MachinePaths, descriptors: Iterable[int]) -> None:
     """Start QEMU under a witness; `descriptors` are handed down to it under their numbers.
 
+    Its log begins with the command line, on one line.
     The files of an earlier run must be gone. Returns when the witness has written down who QEMU
     is, some milliseconds later, and before QEMU is ready for anything: call it in a thread.
     """
     log = os.open(paths.qemu_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    os.write(log, f"{shlex.join(argv)}\n".encode())
     try:
         witness = subprocess.Popen(
             ["/bin/sh", "-c", _WITNESS, "witness", str(paths.process), str(paths.exit), *argv],

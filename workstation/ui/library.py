@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Input
 
 from workstation.ui.commands import COMMANDS
@@ -80,6 +81,7 @@ class LibraryScreen(Screen[None]):
         self._feed: Feed | None = None
         self._host: HostWatch | None = None
         self._activities: dict[int, Activity] = {}
+        self._resting: Timer | None = None
 
     @property
     def program(self) -> WorkstationApp:
@@ -133,6 +135,7 @@ class LibraryScreen(Screen[None]):
         self.machines.fill(station.machines)
         self._show()
         self.show_usage()
+        self._focus_station()
         self.set_interval(TICK, self.tick)
         self.set_interval(TICK / 4, self.tick_of_boot)
         self.app.run_worker(self._host.look(self), group="host", exit_on_error=False)
@@ -287,7 +290,9 @@ class LibraryScreen(Screen[None]):
     @on(MachineList.Moved)
     def _moved(self) -> None:
         self._show()
-        self.set_timer(FOCUS_DELAY, self._focus_station, name="focus")
+        if self._resting:
+            self._resting.stop()
+        self._resting = self.set_timer(FOCUS_DELAY, self._focus_station)
 
     def _focus_station(self) -> None:
         if self.station:

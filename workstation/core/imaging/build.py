@@ -22,8 +22,10 @@ Progress = Callable[[str, float], None]
 """Called with what is going on, and how much of the whole is done: 0 to 1."""
 
 
-async def build(recipe: Recipe, work: Path, out: Path, progress: Progress) -> None:
+async def build(recipe: Recipe, work: Path, out: Path, kept: Path, progress: Progress) -> None:
     """Fill the empty directory `out`, its manifest last; `work` is for what can be thrown away.
+
+    Downloaded packages stay in `kept`, so that the next build need not have the network.
 
     Raises HostError where apt is missing, its lists are old, or a package lacks something.
     """
@@ -32,16 +34,16 @@ async def build(recipe: Recipe, work: Path, out: Path, progress: Progress) -> No
     debs.mkdir()
     progress("Asking for the current packages", 0.0)
     versions = await packages.fetch(
-        recipe, debs, lambda part: progress("Downloading packages", 0.05 + 0.7 * part)
+        recipe, debs, kept, lambda part: progress("Downloading packages", 0.05 + 0.7 * part)
     )
     progress("Unpacking", 0.75)
     await packages.unpack(debs, unpacked)
     progress("Writing the image", 0.9)
-    await _in_thread(_assemble, recipe, Unpacked(unpacked), out, versions)
+    await in_thread(_assemble, recipe, Unpacked(unpacked), out, versions)
     progress("Done", 1.0)
 
 
-async def _in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Like asyncio.to_thread, and when cancelled waits for the thread: it still writes."""
     running = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:

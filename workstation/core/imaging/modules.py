@@ -51,7 +51,8 @@ class ModuleTree:
     def select(self, wanted: Iterable[str]) -> Selection:
         """The wanted modules, and all that they need."""
         chosen: dict[str, Module] = {}
-        built_in, missing = [], []
+        built_in: list[str] = []
+        missing: list[str] = []
         for name in map(canonical, wanted):
             if name in self._files:
                 self._choose(name, chosen, ())

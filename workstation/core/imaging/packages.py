@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from workstation.errors import HostError
 
 # As root, apt would fetch as the user _apt, who cannot write here, and say so.
 _AS_WE_ARE = ("-o", "APT::Sandbox::User=root")
+
+_DOWNLOAD = ("apt-get", *_AS_WE_ARE, "download")
 
 UPDATE = "run: sudo apt-get update (it needs the network), then try again"
 
@@ -31,11 +34,26 @@ def check_host(recipe: Recipe) -> None:
 
 
 async def fetch(
-    recipe: Recipe, directory: Path, progress: Callable[[float], None]
+    recipe: Recipe, directory: Path, kept: Path, progress: Callable[[float], None]
 ) -> dict[str, str]:
-    """Download the recipe's packages into `directory`; the version of each, by name."""
+    """Put the recipe's packages into `directory`; the version of each, by name.
+
+    Those of the last time lie in `kept`, so that the network is only asked for what is new.
+    """
     names = await resolve(recipe.packages)
-    words = ("apt-get", *_AS_WE_ARE, "-o", "APT::Status-Fd=1", "download", *names)
+    wanted = await _output(*_DOWNLOAD, "--print-uris", *names, cwd=directory)
+    # 'URI' FILE SIZE HASH
+    await asyncio.to_thread(_copy, re.findall(r"^'\S+' (\S+)", wanted, re.M), kept, directory)
+    # What is there already, apt checks and leaves.
+    await _download(names, directory, progress)
+    await asyncio.to_thread(_keep, directory, kept)
+    return dict(map(_named, _packages(directory)))
+
+
+async def _download(
+    names: Sequence[str], directory: Path, progress: Callable[[float], None]
+) -> None:
+    words = (*_DOWNLOAD, "-o", "APT::Status-Fd=1", *names)
     async with _running(*words, cwd=directory) as process:
         assert process.stdout and process.stderr
         errors = asyncio.create_task(process.stderr.read())
@@ -50,7 +68,28 @@ async def fetch(
             errors.cancel()
         if await process.wait():
             raise HostError("the packages could not be fetched", hint=UPDATE, details=said.strip())
-    return dict(_named(path) for path in sorted(directory.glob("*.deb")))
+
+
+def _copy(names: Sequence[str], source: Path, target: Path) -> None:
+    for name in names:
+        if "/" not in name and (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+
+
+def _keep(directory: Path, kept: Path) -> None:
+    """Whoever else builds at this moment sees whole files only."""
+    kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = {path.name for path in _packages(directory)}
+    for name in fresh - {path.name for path in _packages(kept)}:
+        with tempfile.TemporaryDirectory(dir=kept, prefix=".") as place:
+            shutil.copyfile(directory / name, Path(place) / name).rename(kept / name)
+    for path in _packages(kept):
+        if path.name not in fresh:
+            path.unlink(missing_ok=True)
+
+
+def _packages(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.deb"))
 
 
 def _named(path: Path) -> tuple[str, str]:
@@ -59,7 +98,7 @@ def _named(path: Path) -> tuple[str, str]:
 
 
 async def unpack(directory: Path, target: Path) -> None:
-    for path in sorted(directory.glob("*.deb")):
+    for path in _packages(directory):
         await _output("dpkg-deb", "-x", str(path), str(target))
 
 
@@ -105,8 +144,8 @@ async def _candidates(names: Sequence[str]) -> Mapping[str, str]:
     return {name: version for name, version in known.items() if version != "(none)"}
 
 
-async def _output(*words: str) -> str:
-    async with _running(*words) as process:
+async def _output(*words: str, cwd: Path | None = None) -> str:
+    async with _running(*words, cwd=cwd) as process:
         said, errors = await process.communicate()
         if process.returncode:
             raise HostError(

@@ -51,6 +51,9 @@ class NewDialog(Dialog[Wish | None]):
         self._problem = ""
         self._suggested = ""
 
+    def on_mount(self) -> None:
+        self.name_box.cursor_blink = False
+
     def compose(self) -> ComposeResult:
         with Vertical(id="frame", classes="-large") as frame:
             frame.border_title = "New machine"

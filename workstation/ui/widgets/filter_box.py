@@ -29,6 +29,7 @@ class FilterBox(Input):
 
     def __init__(self) -> None:
         super().__init__(placeholder="name, state or tag", compact=True, select_on_focus=False)
+        self.cursor_blink = False  # a screen at rest is not painted
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -89,8 +89,10 @@ class MachineList(ScrollView, can_focus=True):
     def update_machines(self, changed: Mapping[str, MachineView | None]) -> None:
         """Take new views in; None removes a machine. Repaints the rows that differ."""
         differ = [name for name, view in changed.items() if self._take(name, view)]
-        if any((name in self._views and self._wanted(self._views[name])) != self.shows(name)
-               for name in changed):
+        if any(
+            (name in self._views and self._wanted(self._views[name])) != self.shows(name)
+            for name in changed
+        ):
             self._arrange()
         else:
             self._refresh_rows(differ)
