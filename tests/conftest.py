@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+# Its plugin would import it at the very end, where CPython 3.11 can fail (gh-106905).
+import hypothesis  # noqa: F401
 import pytest
 
 from workstation.core.images import Images

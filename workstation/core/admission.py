@@ -1,26 +1,26 @@
 """Whether the host has the memory for one more machine."""
 
-from collections.abc import Iterable
-
 import psutil
 
+from workstation.core import index
+from workstation.core.condition import live_pair
 from workstation.core.sampling import read_usage
 from workstation.errors import OvercommitError
-from workstation.model.machine import MachineView
 from workstation.model.profile import Profile
 from workstation.model.units import format_size
+from workstation.paths import Paths
 
 OVERHEAD = 64 * 2**20
 """What QEMU itself needs beside the guest's memory, about."""
 
 
-def check(name: str, profile: Profile, views: Iterable[MachineView]) -> None:
+def check(paths: Paths, name: str, profile: Profile) -> None:
     """Raise OvercommitError, with the numbers, where the machine would not fit.
 
     What running guests were promised and have not touched yet counts as taken.
     """
     available = psutil.virtual_memory().available
-    promised = sum(_untouched(view) for view in views)
+    promised = _promised(paths)
     wanted = profile.memory + OVERHEAD
     free = max(0, available - promised)
     if wanted > free:
@@ -32,11 +32,16 @@ def check(name: str, profile: Profile, views: Iterable[MachineView]) -> None:
         )
 
 
-def _untouched(view: MachineView) -> int:
-    if not view.pid or not view.profile:
-        return 0
-    try:
-        resident = read_usage(view.pid)[1]
-    except (OSError, ValueError, IndexError):
-        return 0
-    return max(0, view.profile.memory + OVERHEAD - resident)
+def _promised(paths: Paths) -> int:
+    """Bytes that the machines which run now, whoever started them, may still take."""
+    total = 0
+    for name, summary in index.summaries(paths).items():
+        pair = live_pair(paths.machine(name))
+        if not pair or not summary["memory"]:
+            continue
+        try:
+            resident = read_usage(pair.qemu.pid)[1]
+        except (OSError, ValueError, IndexError):
+            continue
+        total += max(0, summary["memory"] + OVERHEAD - resident)
+    return total

@@ -138,9 +138,9 @@ class Machine:
         while True:
             self._poked.clear()
             self.look()
-            pair = self.pair()
-            if pair and self.definition:
-                await self._attend(pair, self.definition.uuid)
+            pair, record = self.pair(), run.read(self.paths)
+            if pair and record:
+                await self._attend(pair, UUID(record.uuid))
             else:
                 await self._poked.wait()
 

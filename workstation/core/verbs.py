@@ -145,7 +145,7 @@ def log_tail(machine: Machine, size: int = 8192) -> str:
 async def stop(machine: Machine, timeouts: Timeouts, front_end: str) -> None:
     """The ladder from soft to hard: power button, quit, SIGTERM, SIGKILL."""
     with holding(machine, Verb.STOP, front_end):
-        if await _power_button(machine) and await _gone(machine, timeouts.power_button):
+        if await _shut_down(machine, timeouts.power_button):
             return
         machine.log("the guest did not shut down in time: ending QEMU")
         await _end(machine, timeouts, "stop")
@@ -160,8 +160,25 @@ async def kill(machine: Machine, timeouts: Timeouts) -> None:
     await _end(machine, timeouts, "stop --force")
 
 
+PRESS_SECONDS = 15.0
+"""How often the button is pressed: a guest that was still booting did not notice it before."""
+
+
+async def _shut_down(machine: Machine, seconds: float) -> bool:
+    """Whether the guest went off by itself within that time."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + seconds
+    while await _power_button(machine):
+        left = end - clock()
+        if await _gone(machine, min(left, PRESS_SECONDS)):
+            return True
+        if left <= PRESS_SECONDS:
+            return False
+    return False
+
+
 async def _power_button(machine: Machine) -> bool:
-    """Press it; False where the guest could not notice, so that waiting would be in vain."""
+    """Press it; False where the guest cannot notice, so that waiting would be in vain."""
     try:
         async with _monitor(machine) as monitor:
             if machine.view.panicked:

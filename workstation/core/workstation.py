@@ -247,8 +247,7 @@ class Workstation:
         """Returns when QEMU answers; raises OvercommitError unless forced, LaunchError."""
         machine = self._find(name)
         if machine.definition and not force:
-            views = [other.view for other in self._machines.values()]
-            admission.check(name, machine.definition.profile, views)
+            await asyncio.to_thread(admission.check, self.paths, name, machine.definition.profile)
         facts = await self.host_facts()
         choice = self._accelerator(machine, facts)
         with self._activities.running(f"start {name}", cancellable=False):
@@ -303,16 +302,27 @@ class Workstation:
         """
         with self._activities.running("demo") as progress:
             await self._make_demo(progress)
-            view = self._find(DEMO).view
-            if view.state is State.PAUSED:
-                progress("demo: going on")
-                await self.resume(DEMO)
-            elif view.allows(Verb.START):
-                progress("demo: starting the guest")
-                await self.start(DEMO)
+            since = await self._run_demo(progress)
             progress("demo: waiting for the guest's shell")
-            await self.wait_ready(DEMO)
+            await self.wait_ready(DEMO, since=since)
         return DEMO
+
+    async def _run_demo(self, progress: Progress) -> int:
+        """Make it run, whatever state it is in; returns where its serial log begins to count."""
+        await self.settled(DEMO)
+        view = self.view(DEMO)
+        if view.panicked:
+            progress("demo: the guest had crashed: pressing its reset button")
+            printed = serial.size(self.paths.machine(DEMO).serial_log)
+            await self.reset(DEMO)
+            return printed
+        if view.state is State.PAUSED:
+            progress("demo: going on")
+            await self.resume(DEMO)
+        elif view.allows(Verb.START):
+            progress("demo: starting the guest")
+            await self.start(DEMO)
+        return 0
 
     async def _make_demo(self, progress: Progress) -> None:
         if DEMO in names.names(self.paths):
@@ -329,16 +339,34 @@ class Workstation:
     def images(self) -> Images:
         return Images(self.paths)
 
-    async def wait_ready(self, name: str, *, timeout: float = 120.0) -> None:  # noqa: ASYNC109
-        """Wait for the profile's `ready` text on the serial line; raises WaitTimeoutError."""
+    async def wait_ready(
+        self,
+        name: str,
+        *,
+        timeout: float = 120.0,  # noqa: ASYNC109
+        since: int = 0,
+    ) -> None:
+        """Wait for the profile's `ready` text on the serial line; raises WaitTimeoutError.
+
+        Only what comes after the first `since` bytes of the log counts.
+        """
         machine = self._find(name)
         text = machine.definition.profile.ready if machine.definition else ""
-        await self.wait_text(name, text, timeout=timeout)
+        await self.wait_text(name, text, timeout=timeout, since=since)
 
-    async def wait_text(self, name: str, text: str, *, timeout: float = 120.0) -> None:  # noqa: ASYNC109
+    async def wait_text(
+        self,
+        name: str,
+        text: str,
+        *,
+        timeout: float = 120.0,  # noqa: ASYNC109
+        since: int = 0,
+    ) -> None:
         """Wait until the guest has printed that on its serial line since it was started."""
         machine = self._find(name)
-        printed = asyncio.ensure_future(serial.printed(machine.paths.serial_log, text.encode()))
+        printed = asyncio.ensure_future(
+            serial.printed(machine.paths.serial_log, text.encode(), since)
+        )
         ended = asyncio.ensure_future(machine.until(lambda view: not view.state.live))
         try:
             await asyncio.wait(
