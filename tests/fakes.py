@@ -364,10 +364,10 @@ def app_on(station: FakeWorkstation, **more: Any) -> WorkstationApp:
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
-    """Let the program run until the condition holds; the test's time-out is the limit."""
-    while not condition():
-        await pilot.pause()
-        await asyncio.sleep(0.001)
+    """Let the program run until the condition holds; raises TimeoutError if it never does."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.002)
     await pilot.pause()
 
 

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str, *, lasting: bool = True) -> None:
     """Replace `path` by `text`: after a crash it holds the old content or the new, whole.
 
     Two writers at once do not mix: each has a temporary file of its own, the later rename wins.
+    Without `lasting` that holds for a crash of this program only; `sync` makes up for it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -15,11 +16,23 @@ def write(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    if lasting:
+        sync_directory(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make a file's content and its name last."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     sync_directory(path.parent)
 
 

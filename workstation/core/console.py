@@ -4,87 +4,41 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import re
+import signal
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from workstation.errors import BusyError, HostError, NotAllowedError
+from workstation.core.escapes import Filter
+from workstation.errors import BusyError, HostError, MonitorError, NotAllowedError
 from workstation.model.machine import Verb, require
 
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
     from workstation.paths import MachinePaths
 
-LEAVE = 0x1D
+LEAVE = b"\x1d"
 """ctrl+]"""
 
 REPLAYED = 16_384
 """How many bytes of what the guest printed before are shown first."""
 
-_RESET = (
-    b"\x1b[0m\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1049l\x1b[r\n"
-)
-"""Attributes, cursor, mouse, paste mode, screen and margins as a shell expects them."""
+CONNECT_SECONDS = 10.0
 
+_READ = 16_384
+"""Bytes that are taken from the guest at a time: between two of them the keyboard has its turn."""
 
-class Filter:
-    """Lets a guest draw on the terminal, and nothing else.
-
-    Control strings (OSC, DCS, APC, PM, SOS: clipboard, title, terminal programming) are taken out
-    whole, even when they come in pieces or never end; so are requests that make a terminal
-    answer as if the person had typed (ECMA-48 5.6, xterm's ctlseqs).
-    """
-
-    _STRING = re.compile(rb"\x1b[\]PX^_]|\xc2[\x9d\x90\x98\x9e\x9f]")
-    _END = re.compile(rb"\x07|\x1b\\|\xc2\x9c|[\x18\x1a]")
-    _ASKS = re.compile(rb"\x1b\[[?>=]?[0-9;]*[nc]|\x1b\[[0-9;]*t|\x1b\[[?0-9;]*\$p|\x1bZ|\x05")
-    _PART = re.compile(rb"(\x1b(\[[?>=]?[0-9;]{0,64}\$?)?|\xc2)\Z")
-
-    def __init__(self) -> None:
-        self._inside = False
-        self._held = b""
-
-    def feed(self, data: bytes) -> bytes:
-        """What of `data` may be shown now; an unfinished sequence waits for its rest."""
-        data, self._held = self._held + data, b""
-        shown = bytearray()
-        while data:
-            if self._inside:
-                data = self._skip(data)
-                continue
-            start = self._STRING.search(data)
-            if start:
-                shown += data[: start.start()]
-                data = data[start.end() :]
-                self._inside = True
-            else:
-                shown += self._hold_part(data)
-                data = b""
-        return self._ASKS.sub(b"", bytes(shown))
-
-    def _skip(self, data: bytes) -> bytes:
-        end = self._END.search(data)
-        if end:
-            self._inside = False
-            return data[end.end() :]
-        self._held = data[-1:] if data[-1:] in (b"\x1b", b"\xc2") else b""
-        return b""
-
-    def _hold_part(self, data: bytes) -> bytes:
-        part = self._PART.search(data)
-        if not part:
-            return data
-        self._held = data[part.start() :]
-        return data[: part.start()]
+_UNSENT = 1 << 20
+"""Bytes typed or pasted that wait for the guest to read them; what exceeds them is dropped."""
 
 
 async def attach(station: "Workstation", name: str, *, descriptor: int = 0, out: int = 1) -> str:
     """Work in the machine's serial console until ctrl+] or its end; returns why it was left.
 
     Raises NotAllowedError where it does not run or has no serial line, BusyError where another
-    console is open on it, HostError where `descriptor` is no terminal.
+    console is open on it, HostError where `descriptor` is no terminal, MonitorError where QEMU
+    does not answer.
     """
     view = station.view(name)
     require(Verb.CONSOLE, name, view.state)
@@ -95,16 +49,25 @@ async def attach(station: "Workstation", name: str, *, descriptor: int = 0, out:
     if not os.isatty(descriptor):
         raise HostError("a console needs a terminal", hint=f"read it: workstation logs {name}")
     paths = station.paths.machine(name)
-    with _only_console(paths), _raw(descriptor):
-        before = station.serial_tail(name, size=REPLAYED)
-        reader, writer = await asyncio.open_unix_connection(str(paths.serial))
+    with _only_console(paths), _raw(descriptor), _terminal(out) as screen:
+        reader, writer = await _connected(paths)
         try:
-            screen = Filter()
-            os.write(out, screen.feed(before))
-            return await _relay(reader, writer, descriptor, out, screen)
+            await screen.show(_whole_lines(station.serial_tail(name, size=REPLAYED)))
+            return await _relay(reader, writer, descriptor, screen)
         finally:
             writer.close()
-            os.write(out, _RESET)
+
+
+async def _connected(paths: "MachinePaths") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await asyncio.open_unix_connection(str(paths.serial), limit=_READ)
+    except (OSError, TimeoutError) as error:
+        raise MonitorError(
+            f"the serial line of “{paths.name}” does not answer",
+            hint=f"workstation show {paths.name}",
+            details=repr(error),
+        ) from error
 
 
 @contextlib.contextmanager
@@ -129,44 +92,113 @@ def _raw(descriptor: int) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        # Not after its output: a terminal that reads no more must not keep the person here.
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(descriptor, termios.TCSANOW, before)
+
+
+def _whole_lines(tail: bytes) -> bytes:
+    """Without what is left of the line, or the sequence, in which a cut tail begins."""
+    return tail.partition(b"\n")[2] if len(tail) == REPLAYED else tail
+
+
+class _Screen:
+    """The terminal, written to without ever waiting in a system call."""
+
+    def __init__(self, out: int) -> None:
+        self._out = out
+        self._filter = Filter()
+
+    async def show(self, data: bytes) -> None:
+        """Show what a guest printed, as fast as the terminal takes it."""
+        rest = memoryview(self._filter.feed(data))
+        while rest:
+            try:
+                rest = rest[os.write(self._out, rest) :]
+            except BlockingIOError:
+                await _writable(self._out)
+
+    def leave(self) -> None:
+        """Give the terminal back as it was, where it takes that much."""
+        with contextlib.suppress(OSError):
+            os.write(self._out, self._filter.undo())
+
+
+@contextlib.contextmanager
+def _terminal(out: int) -> Iterator[_Screen]:
+    """The same terminal, opened anew: a mode of this descriptor is nobody else's."""
+    name = os.ttyname(out) if os.isatty(out) else ""
+    own = os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC) if name else out
+    screen = _Screen(own)
+    try:
+        yield screen
+    finally:
+        screen.leave()
+        if own != out:
+            os.close(own)
+
+
+async def _writable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_writer(descriptor, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_writer(descriptor)
 
 
 async def _relay(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    descriptor: int,
-    out: int,
-    screen: Filter,
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, descriptor: int, screen: _Screen
 ) -> str:
+    """Until the person leaves, the terminal goes away, or the guest's line ends."""
     left = asyncio.Event()
-    loop = asyncio.get_running_loop()
 
     def typed() -> None:
-        data = os.read(descriptor, 4096)
-        before, leave, _ = data.partition(bytes([LEAVE]))
-        writer.write(before)
+        data = _typed(descriptor)
+        before, leave, _ = data.partition(LEAVE)
+        if writer.transport.get_write_buffer_size() < _UNSENT:
+            writer.write(before)
         if leave or not data:
             left.set()
 
     async def show() -> None:
-        while data := await reader.read(65_536):
-            shown = screen.feed(data)
-            await loop.run_in_executor(None, _write_all, out, shown)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(_READ):
+                await screen.show(data)
 
-    loop.add_reader(descriptor, typed)
-    showing = asyncio.create_task(show())
-    leaving = asyncio.create_task(left.wait())
+    with _heard(descriptor, typed, left):
+        tasks = {asyncio.create_task(show()), asyncio.create_task(left.wait())}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+    for task in done:
+        task.result()
+    return "left" if left.is_set() else "the machine ended"
+
+
+def _typed(descriptor: int) -> bytes:
+    """What was typed; nothing where the terminal is gone."""
     try:
-        await asyncio.wait((showing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return "left" if left.is_set() else "the machine ended"
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""
+
+
+@contextlib.contextmanager
+def _heard(descriptor: int, typed: Callable[[], None], left: asyncio.Event) -> Iterator[None]:
+    """Call `typed` for the keyboard; a signal to end leaves too, so that the terminal is put back."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    loop.add_reader(descriptor, typed)
+    for number in signals:
+        loop.add_signal_handler(number, left.set)
+    try:
+        yield
     finally:
         loop.remove_reader(descriptor)
-        showing.cancel()
-        leaving.cancel()
-        await asyncio.wait({showing, leaving})
-
-
-def _write_all(out: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(out, data) :]
+        for number in signals:
+            loop.remove_signal_handler(number)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import UUID
 
 from workstation.core import run
@@ -21,6 +22,9 @@ from workstation.qemu.process import pair_ended
 from workstation.qemu.procfs import Pair
 
 SAMPLES_KEPT = 120
+
+RETRY_SECONDS = 2.0
+"""Until a free monitor is looked for again."""
 
 _STATE_EVENTS = frozenset(
     {"STOP", "RESUME", "SHUTDOWN", "RESET", "GUEST_PANICKED", "SUSPEND", "WAKEUP", "WATCHDOG"}
@@ -158,23 +162,29 @@ class Machine:
 
     async def _follow(self, uuid: UUID) -> None:
         """Keep the view true while QEMU runs."""
-        try:
-            monitor = Monitor(self.paths, self._on_event)
-            await monitor.connect(uuid)
-            self.monitor = monitor
-        except WorkstationError as error:
-            self._trouble = str(error)
         while True:
             self._poked.clear()
-            await self._ask_status()
+            if self.monitor:
+                await self._ask_status(self.monitor)
+            else:
+                await self._connect(uuid)
             self.look()
-            await self._poked.wait()
+            with suppress(TimeoutError):
+                # Without a monitor it is tried again: other front-ends let go of theirs untold.
+                async with asyncio.timeout(None if self.monitor else RETRY_SECONDS):
+                    await self._poked.wait()
 
-    async def _ask_status(self) -> None:
-        if not self.monitor:
-            return
+    async def _connect(self, uuid: UUID) -> None:
+        monitor = Monitor(self.paths, self._on_event)
         try:
-            answer = await self.monitor.execute("query-status")
+            self._status = await monitor.connect(uuid)
+            self.monitor, self._trouble = monitor, ""
+        except WorkstationError as error:
+            self._trouble = str(error)
+
+    async def _ask_status(self, monitor: Monitor) -> None:
+        try:
+            answer = await monitor.execute("query-status")
             self._status = answer["status"]
         except WorkstationError as error:
             # It is ending, or it hangs: its process, which is watched too, decides.

@@ -6,6 +6,7 @@ moment, and the next one still knows. Imported by `workstation list`: quick modu
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ class Ending(NamedTuple):
     """Seconds since the epoch."""
 
 
+@cache
 def boot_id() -> str:
     """A value that is new at every boot of the host (random(4))."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -54,8 +56,14 @@ def read(paths: MachinePaths) -> Record | None:
         return None
 
 
-def write(paths: MachinePaths, record: Record) -> None:
-    atomic.write(paths.run, json.dumps(record._asdict(), indent=1))
+def write(paths: MachinePaths, record: Record, *, lasting: bool = True) -> None:
+    """Without `lasting` it is there at once, and survives a power cut from `sync` on."""
+    atomic.write(paths.run, json.dumps(record._asdict(), indent=1), lasting=lasting)
+
+
+def sync(paths: MachinePaths) -> None:
+    """Make the record last, as long as the disk takes for that."""
+    atomic.sync(paths.run)
 
 
 def clear(paths: MachinePaths) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -74,15 +73,3 @@ def _read_on(path: Path, position: int) -> tuple[bytes, int]:
     except FileNotFoundError:
         return b"", 0
     return piece, position + len(piece)
-
-
-_SEQUENCE = re.compile(
-    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-~])"
-    rb"|\r(?=\r*\n)|\x07"
-)
-"""Escape sequences (ECMA-48 5.4 and 5.6), the carriage returns before a line's end, bells."""
-
-
-def readable(data: bytes) -> str:
-    """A guest's bytes as text without escape sequences; other control characters stay."""
-    return _SEQUENCE.sub(b"", data).decode(errors="replace")

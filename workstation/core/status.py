@@ -24,9 +24,7 @@ async def _ask(paths: Paths, name: str, uuid: str) -> str:
     monitor = Monitor(paths.machine(name), lambda event: None)
     try:
         async with asyncio.timeout(5):
-            await monitor.connect(UUID(uuid))
-            answer = await monitor.execute("query-status")
-            return str(answer["status"])
+            return await monitor.connect(UUID(uuid))
     except (MonitorError, TimeoutError, ValueError):
         return ""
     finally:

@@ -52,14 +52,20 @@ async def start(
                 details=machine.view.problem,
             )
         with prepared(paths, machine.paths, definition, facts, choice.accelerator) as launch:
-            await asyncio.to_thread(start_helpers, launch)
-            argv = command_line(launch)
-            run.clear(machine.paths)
-            machine.paths.serial_log.unlink(missing_ok=True)
-            run.write(machine.paths, _record(launch, argv, choice))
-            listeners = tuple(launch.listeners.values())
-            await asyncio.to_thread(process.spawn, argv, machine.paths, listeners)
+            await asyncio.to_thread(_launch, launch, choice)
+        # While QEMU gets ready, which takes longer.
+        await asyncio.to_thread(run.sync, machine.paths)
         await _answering(machine)
+
+
+def _launch(launch: Launch, choice: Choice) -> None:
+    """Everything from the helpers to QEMU's process; its record is there before it is."""
+    start_helpers(launch)
+    argv = command_line(launch)
+    run.clear(launch.paths)
+    launch.paths.serial_log.unlink(missing_ok=True)
+    run.write(launch.paths, _record(launch, argv, choice), lasting=False)
+    process.spawn(argv, launch.paths, launch.listeners.values())
 
 
 def _record(launch: Launch, argv: list[str], choice: Choice) -> run.Record:

@@ -24,6 +24,10 @@ _KINDS: list[type[FileSystemEvent]] = [
 ]  # fmt: skip
 
 
+QUIET = 0.03
+"""Seconds between two calls for the same machine: a start touches ten files within a few ms."""
+
+
 class Watch(FileSystemEventHandler):
     """Calls `touched` with the name of each machine whose directory or files changed."""
 
@@ -33,6 +37,8 @@ class Watch(FileSystemEventHandler):
         self._loop = asyncio.get_running_loop()
         self._observer = Observer()
         self._waiting: set[str] = set()
+        self._told: dict[str, float] = {}
+        self._open = True
 
     def __enter__(self) -> "Watch":
         self._observer.schedule(self, str(self._machines), recursive=True, event_filter=_KINDS)
@@ -40,6 +46,7 @@ class Watch(FileSystemEventHandler):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._open = False
         self._observer.stop()
         self._observer.join(timeout=5)
 
@@ -56,6 +63,13 @@ class Watch(FileSystemEventHandler):
         return "" if relative == path else relative.partition("/")[0]
 
     def _tell(self, names: set[str]) -> None:
-        self._waiting -= names
+        """The first change is told at once, those right after it together."""
         for name in sorted(names):
+            due = self._told.get(name, 0.0) + QUIET
+            self._loop.call_at(max(due, self._loop.time()), self._tell_now, name)
+
+    def _tell_now(self, name: str) -> None:
+        self._waiting.discard(name)
+        self._told[name] = self._loop.time()
+        if self._open:
             self._touched(name)

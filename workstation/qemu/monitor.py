@@ -37,17 +37,23 @@ class Monitor:
         self._lock = -1
         self._reader: asyncio.Task[None] | None = None
 
-    async def connect(self, uuid: UUID) -> None:
-        """Take a free monitor; raises MonitorError where none is, or where another machine
-        answers, or where nobody does."""
+    async def connect(self, uuid: UUID) -> str:
+        """Take a free monitor, and return QEMU's run state.
+
+        Raises MonitorError where none is free, where another machine answers, or nobody does.
+        """
         number = self._take_free()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._client.connect(str(self._paths.monitor(number)))
             self._reader = asyncio.create_task(self._read(), name=f"events {self._paths.name}")
-            answer = await self.execute("query-uuid")
+            # Both at once: a command waits for its turn in QEMU's main loop.
+            answer, status = await asyncio.gather(
+                self.execute("query-uuid"), self.execute("query-status")
+            )
             if UUID(answer["UUID"]) != uuid:
                 raise MonitorError(f"another machine answers on the monitor of “{self.name}”")
+            return str(status["status"])
         except (TimeoutError, QMPError, OSError) as error:
             await self.disconnect()
             raise MonitorError(

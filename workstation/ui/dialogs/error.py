@@ -19,7 +19,7 @@ class ErrorDialog(Dialog[bool]):
     """Answers True where the person wants to try `again`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("d", "details", show=False)]
-    AUTO_FOCUS = "#again, #close"
+    AUTO_FOCUS = "#first"
 
     def __init__(self, error: BaseException, *, again: str = "") -> None:
         super().__init__(cancelled=False)
@@ -36,9 +36,9 @@ class ErrorDialog(Dialog[bool]):
             with Horizontal(id="buttons"):
                 if self._details:
                     yield Button("Details", id="more")
-                yield Button("Discard" if self._again else "Close", id="close")
                 if self._again:
-                    yield Button(self._again, id="again")
+                    yield Button("Discard", id="close")
+                yield Button(self._again or "Close", id="first")
 
     def action_details(self) -> None:
         """Show the particulars, or hide them."""
@@ -49,9 +49,9 @@ class ErrorDialog(Dialog[bool]):
     def _more(self) -> None:
         self.action_details()
 
-    @on(Button.Pressed, "#close, #again")
+    @on(Button.Pressed, "#close, #first")
     def _close(self, event: Button.Pressed) -> None:
-        self.dismiss(event.button.id == "again")
+        self.dismiss(bool(self._again) and event.button.id == "first")
 
 
 def _said(error: BaseException) -> tuple[str, str, str, str]:

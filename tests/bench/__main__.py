@@ -1,0 +1,53 @@
+"""`python -m tests.bench [ROW…]`: run these rows, or all, and print the table."""
+
+import argparse
+import asyncio
+import importlib
+import os
+import sys
+import time
+
+from tests.bench.home import progress
+from tests.bench.measure import Figure
+from tests.bench.table import heading, lines
+
+ROWS = {
+    "launch": "launch:row",
+    "list": "listing:row",
+    "frame": "screens:first_frame",
+    "key": "screens:key_to_frame",
+    "idle": "screens:idle",
+    "status": "status:row",
+    "fronts": "fronts:row",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("rows", metavar="ROW", nargs="*", help=f"of: {', '.join(ROWS)}")
+    chosen = parser.parse_args().rows or list(ROWS)
+    if unknown := set(chosen) - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))} (there are: {', '.join(ROWS)})")
+    os.environ.setdefault("WORKSTATION_ACCEL", "tcg")
+    begun = time.monotonic()
+    print("\n".join(heading()), flush=True)
+    figures = []
+    for name in chosen:
+        for figure in _measured(name):
+            figures.append(figure)
+            progress("")
+            print("\n".join(lines(figure)), flush=True)
+    over = sum(figure.ok is False for figure in figures)
+    print(f"\n{len(figures)} figures in {time.monotonic() - begun:.0f} s, {over} over their target")
+    return 0
+
+
+def _measured(name: str) -> list[Figure]:
+    module, _, function = ROWS[name].partition(":")
+    row = getattr(importlib.import_module(f"tests.bench.{module}"), function)
+    figures: list[Figure] = asyncio.run(row())
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

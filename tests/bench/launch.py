@@ -1,0 +1,96 @@
+"""Launch to QMP-ready: `Workstation.start` beside the very same QEMU with a bare socket."""
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from tests.bench.home import Home, home
+from tests.bench.measure import Clock, Figure, in_turns, median_figure
+from workstation.core import run
+from workstation.core.workstation import Workstation
+
+NAME = "vm-000"
+COUNT = 25
+
+
+async def row() -> list[Figure]:
+    with home() as place:
+        await place.make(1)
+        async with place.station() as station:
+
+            async def ours() -> float:
+                return await _ours(station)
+
+            async def raw() -> float:
+                return await asyncio.to_thread(_raw, place)
+
+            mine, other = await in_turns("launch", ours, raw, COUNT)
+    return [
+        median_figure(
+            "launch to QMP-ready", mine, raw=other, raw_name="raw QEMU, same options",
+            ratio_limit=1.25,
+        )
+    ]  # fmt: skip
+
+
+async def _ours(station: Workstation) -> float:
+    with Clock() as clock:
+        await station.start(NAME)
+    await station.kill(NAME)
+    return clock.seconds
+
+
+def _raw(place: Home) -> float:
+    """From before its process until it has answered `qmp_capabilities`."""
+    record = run.read(place.paths.machine(NAME))
+    assert record
+    with Clock() as clock, _started(place, record.argv) as (process, monitor):
+        _negotiate(monitor)
+        clock.stop()
+        monitor.sendall(b'{"execute": "quit"}\n')
+        process.wait(30)
+    return clock.seconds
+
+
+@contextmanager
+def _started(place: Home, argv: list[str]) -> Iterator[tuple["subprocess.Popen[bytes]", socket.socket]]:
+    """QEMU with our argv, but sockets made here, and a connection to its first monitor."""
+    with ExitStack() as stack:
+        listeners: dict[str, socket.socket] = {}
+        runtime = place.paths.machine(NAME).runtime
+
+        def listen(match: re.Match[str]) -> str:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            path = runtime / f"raw{len(listeners)}.sock"
+            path.unlink(missing_ok=True)
+            listener.bind(str(path))
+            listener.listen(1)
+            listeners[str(path)] = listener
+            return f",fd={listener.fileno()},"
+
+        words = [re.sub(r",fd=\d+,", listen, word) for word in argv]
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=[listener.fileno() for listener in listeners.values()],
+        )  # fmt: skip
+        try:
+            monitor = stack.enter_context(socket.socket(socket.AF_UNIX))
+            monitor.connect(next(iter(listeners)))
+            yield process, monitor
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(30)
+
+
+def _negotiate(monitor: socket.socket) -> None:
+    with monitor.makefile("rb") as lines:
+        assert "QMP" in json.loads(lines.readline())
+        monitor.sendall(b'{"execute": "qmp_capabilities"}\n')
+        assert json.loads(lines.readline()) == {"return": {}}

@@ -1,0 +1,83 @@
+"""The parts of the screens that need no screen."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workstation.model.profile import Forward
+from workstation.ui import guest_text
+from workstation.ui.dialogs.new import free_name
+from workstation.ui.spark import spark
+from workstation.ui.widgets.facts import address
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"one\r\ntwo\r\n", ["one", "two"]),
+        (b"old\x1b[2J\x1b[Hnew", ["new"]),
+        (b"old\x1bcnew", ["new"]),
+        (b"10 %\r20 %\r30 %", ["30 %"]),
+        (b"\x1b[1;32mgreen\x1b[0m", ["green"]),
+        (b"\x1b]0;title\x07text", ["text"]),
+        (b"\x1b]52;c;AAAA\x1b\\text", ["text"]),
+        (b"\x1bPq#0;2;0;0;0\x1b\\text", ["text"]),
+        (b"ab\x08 \x08c", ["ac"]),
+        (b"\xff\xfe", ["\ufffd\ufffd"]),
+        (b"a\tb", ["a       b"]),
+        (b"x" * 25, ["x" * 20, "x" * 5]),
+        (b"\x1b[", ["["]),
+        (b"", []),
+        (b"\r\n \r\n", []),
+    ],
+)
+def test_what_a_guest_printed_as_plain_lines(data: bytes, lines: list[str]) -> None:
+    assert guest_text.preview(data, lines=10, width=20) == lines
+
+
+@given(st.binary(max_size=2000), st.integers(0, 12), st.integers(0, 90))
+def test_any_bytes_become_few_short_harmless_lines(data: bytes, lines: int, width: int) -> None:
+    shown = guest_text.preview(data, lines=lines, width=width)
+    assert len(shown) <= lines
+    for line in shown:
+        assert len(line) <= width
+        assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in line)
+
+
+def test_only_the_last_lines_are_shown() -> None:
+    data = b"\n".join(b"line %d" % number for number in range(100))
+    assert guest_text.preview(data, lines=2, width=20) == ["line 98", "line 99"]
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "top", "bars"),
+    [
+        ([0, 0.5, 1], 3, 1, "▁▅█"),
+        ([9, 9, 0], 2, 1, "█▁"),
+        ([1], 3, 1, "  █"),
+        ([], 2, 1, "  "),
+        ([-1, 2], 2, 1, "▁█"),
+    ],
+)
+def test_a_sparkline(values: list[float], width: int, top: float, bars: str) -> None:
+    assert spark(values, width, top) == bars
+
+
+@pytest.mark.parametrize(
+    ("forward", "text"),
+    [
+        ("8080:80", "http://127.0.0.1:8080  →  80"),
+        ("8443:443", "https://127.0.0.1:8443  →  443"),
+        ("2222:22", "ssh -p 2222 127.0.0.1  →  22"),
+        ("5432:5432", "127.0.0.1:5432  →  5432"),
+        ("5353:53/udp", "udp 127.0.0.1:5353  →  53"),
+        ("0.0.0.0:8080:80", "http://127.0.0.1:8080  →  80  ⚠ open to everybody on the network"),
+    ],
+)
+def test_how_to_reach_a_port(forward: str, text: str) -> None:
+    assert address(Forward.model_validate(forward)).plain == text
+
+
+def test_a_free_name() -> None:
+    assert free_name("a", []) == "a"
+    assert free_name("a", ["a", "a-2"]) == "a-3"
