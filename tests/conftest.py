@@ -125,12 +125,12 @@ class Shell:
         self._writer.write(f"{line}\n".encode())
 
     async def run(self, command: str, seconds: float = 60.0) -> str:
-        """What the command prints, its own line and the prompt left out."""
+        """What the command prints, without its own line and the prompt."""
         mark = secrets.token_hex(6)
+        begin, end = (f"{word}{mark}\r\n".encode() for word in ("begin-", "end-"))
         # The quotes keep the echo of the typed line from looking like the answer.
-        self.type(f"{command}; echo '{mark[:3]}''{mark[3:]}'")
+        self.type(f"echo begin''-{mark}; {command}; echo end''-{mark}")
         async with asyncio.timeout(seconds):
-            text = (await self._reader.readuntil(f"{mark}\r\n".encode())).decode(errors="replace")
-        lines = text.replace("\r", "").splitlines()
-        first = next(i for i, line in enumerate(lines) if f"'{mark[:3]}''" in line)
-        return "\n".join(lines[first + 1 : -1])
+            await self._reader.readuntil(begin)
+            answer = await self._reader.readuntil(end)
+        return answer.removesuffix(end).decode(errors="replace").replace("\r\n", "\n").rstrip("\n")

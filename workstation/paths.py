@@ -2,14 +2,18 @@
 
     $XDG_DATA_HOME/workstation/machines/NAME/    what must last
         machine.yaml      the machine: its identity and its resolved profile
-        head/             one writable qcow2 overlay a drive
-        base/, boot/      what the head stands on; kernel and initrd: pinned at creation
+        history.json      which head it has, what that stands on, its names for layers
+        heads/ID/         one writable qcow2 overlay a drive
+        pending.json      a move of layers that is under way, for whoever finds it cut off
+        boot/             kernel and initrd, pinned at creation
+        tpm/              the TPM's state
         lock              the machine's lock; says who holds it
         run.json          how QEMU was last started (written before it is)
         process           pid and start time of the witness and of QEMU (written by the witness)
         exit              QEMU's exit status (written by the witness)
         qemu.log          QEMU's own words
         serial.log        what the guest printed on its serial line
+    $XDG_DATA_HOME/workstation/layers/ID/        frozen layers (core/store.py)
     $XDG_DATA_HOME/workstation/making, trash     machines half made, half deleted: never listed
     $XDG_CONFIG_HOME/workstation/                settings.yaml, profiles/
     $XDG_CACHE_HOME/workstation/                 images/, host.json, index.json
@@ -41,7 +45,9 @@ class MachinePaths:
         self.data = data
         self.runtime = runtime
         self.file = data / "machine.yaml"
-        self.head = data / "head"
+        self.history = data / "history.json"
+        self.pending = data / "pending.json"
+        self.heads = data / "heads"
         self.boot = data / "boot"
         self.lock = data / "lock"
         self.run = data / "run.json"
@@ -55,7 +61,7 @@ class MachinePaths:
         self.vnc = runtime / "vnc.sock"
         self.gdb = runtime / "gdb.sock"
         self.tpm = runtime / "tpm.sock"
-        self.tpm_state = data / "head" / "tpm"
+        self.tpm_state = data / "tpm"
         self.tpm_log = data / "tpm.log"
         self.kernel = self.boot / "vmlinuz"
         self.initrd = self.boot / "initrd"
@@ -70,13 +76,13 @@ class MachinePaths:
     def monitor_lock(self, number: int) -> Path:
         return self.runtime / f"monitor{number}.lock"
 
-    def overlay(self, drive: str) -> Path:
-        """The head's overlay of the drive with that id."""
-        return self.head / f"{drive}.qcow2"
+    def head(self, head: str) -> Path:
+        """The directory of that head."""
+        return self.heads / head
 
-    def base(self, drive: str, image_format: str) -> Path:
-        """What the head of the drive with that id stands on; read-only, pinned at creation."""
-        return self.data / "base" / f"{drive}.{image_format}"
+    def overlay(self, head: str, drive: str) -> Path:
+        """The overlay of the drive in that head; `drive` is its id, or `nvram`."""
+        return self.heads / head / f"{drive}.qcow2"
 
     def share_socket(self, tag: str) -> Path:
         return self.runtime / f"fs-{tag}.sock"
@@ -91,6 +97,8 @@ class Paths:
         self.cache = cache
         self.runtime = runtime
         self.machines = data / "machines"
+        self.layers = data / "layers"
+        self.store_lock = data / "layers.lock"
         self.making = data / "making"
         self.trash = data / "trash"
         self.settings = config / "settings.yaml"

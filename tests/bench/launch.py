@@ -57,7 +57,9 @@ def _raw(place: Home) -> float:
 
 
 @contextmanager
-def _started(place: Home, argv: list[str]) -> Iterator[tuple["subprocess.Popen[bytes]", socket.socket]]:
+def _started(
+    place: Home, argv: list[str]
+) -> Iterator[tuple["subprocess.Popen[bytes]", socket.socket]]:
     """QEMU with our argv, but sockets made here, and a connection to its first monitor."""
     with ExitStack() as stack:
         listeners: dict[str, socket.socket] = {}

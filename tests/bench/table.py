@@ -30,7 +30,11 @@ def lines(figure: Figure) -> Iterator[str]:
 
 def _line(cells: "Iterator[str] | tuple[str, ...]") -> str:
     widths = (width for _, width in _COLUMNS)
-    return "| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)) + " |"
+    return (
+        "| "
+        + " | ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+        + " |"
+    )
 
 
 def _values(series: Series, unit: str) -> str:

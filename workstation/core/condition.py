@@ -4,6 +4,8 @@ Imported by `workstation list`: quick modules only, so states are the plain word
 `workstation.model.machine.State`.
 """
 
+import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from workstation.core import lock, run
@@ -61,6 +63,8 @@ def condition(paths: MachinePaths, *, status: str = "", trouble: str = "") -> Co
         return Condition(state, reason, record.started, holder, record, pair)
     if verb == "start":
         return Condition("starting", "", 0.0, holder, None, None)
+    if _frozen(paths):
+        return Condition("frozen", "", _since(paths.history), holder, None, None)
     if not record:
         return Condition("created", "", 0.0, holder, None, None)
     ending = run.explain(paths, record)
@@ -68,9 +72,31 @@ def condition(paths: MachinePaths, *, status: str = "", trouble: str = "") -> Co
     return Condition(state, ending.reason, ending.time, holder, None, None)
 
 
+def _frozen(paths: MachinePaths) -> bool:
+    """Whether the next start goes on from a memory (`History` in model/layer.py)."""
+    try:
+        return bool(json.loads(paths.history.read_text())["head"]["resume"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _since(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _live(verb: str, status: str, trouble: str) -> tuple[str, str]:
     if verb == "stop":
         return "stopping", ""
     if not status:
         return "starting" if verb == "start" else "running", trouble
+    if status in _STILL and verb in _PASSING:
+        return _PASSING[verb], ""
     return _BY_STATUS.get(status, "paused"), _PAUSE_REASONS.get(status, "")
+
+
+_STILL = ("paused", "finish-migrate", "postmigrate", "inmigrate")
+_PASSING = {"snapshot": "running", "start": "starting", "suspend": "stopping"}
+"""What a guest that stands still for milliseconds counts as, while its lock is held for that."""

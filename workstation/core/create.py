@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from workstation.core import library
+from workstation.core import heads, library
 from workstation.core.images import Images
+from workstation.core.store import Store
 from workstation.errors import InvalidError, UsageError
 from workstation.model.host import HostFacts
+from workstation.model.layer import Head, History, Layer, LayerFile
 from workstation.model.machine import Definition
 from workstation.model.profile import Cpu, Drive, Firmware, Network, Profile
 from workstation.model.units import format_size
@@ -17,7 +19,7 @@ from workstation.paths import MachinePaths, Paths
 from workstation.profile.dump import dump_definition
 from workstation.qemu import image, qcow2
 from workstation.qemu.argv import PORTABLE_CPU
-from workstation.qemu.blockdev import DiskFile, Format
+from workstation.qemu.blockdev import Format
 from workstation.qemu.firmware import find_firmware
 
 
@@ -31,17 +33,23 @@ async def create_machine(
         based_on=based_on,
         profile=pin(profile, facts, name),
     )
-    images = Images(paths)
-    with library.making(paths, name) as machine:
-        machine.head.mkdir(mode=0o700)
+    images, store = Images(paths), Store(paths)
+    with store.adding(), library.making(paths, name) as machine:
         await asyncio.to_thread(_adopt_boot_files, definition.profile, images, machine)
-        for number, drive in enumerate(definition.profile.drives):
-            await _make_drive(facts, images, machine, number, drive)
-        await _make_variables(facts, definition.profile, machine)
-        machine.file.write_text(dump_definition(definition, name))
-        machine.file.chmod(0o600)
+        base = await asyncio.to_thread(_make_base, store, images, machine, definition.profile)
+        sizes = _sizes(store, base, definition.profile)
+        head = await heads.make_head(facts.qemu_img, machine, sizes)
+        await _make_variables(facts, definition.profile, machine.overlay(head, "nvram"))
+        heads.write_history(machine, History(head=Head(id=head, layer=base)))
+        write_definition(machine, definition, name)
         await asyncio.to_thread(library.sync_tree, machine.data)
     return definition
+
+
+def write_definition(machine: MachinePaths, definition: Definition, name: str) -> None:
+    """The machine's file, before the machine is there."""
+    machine.file.write_text(dump_definition(definition, name))
+    machine.file.chmod(0o600)
 
 
 def pin(profile: Profile, facts: HostFacts, name: str) -> Profile:
@@ -55,7 +63,7 @@ def pin(profile: Profile, facts: HostFacts, name: str) -> Profile:
             "name": name,
             "machine": machine,
             "cpu": profile.cpu.model_copy(update={"model": model}),
-            "networks": tuple(_with_mac(network) for network in profile.networks),
+            "networks": tuple(n if n.mac else _with_mac(n) for n in profile.networks),
         }
     )
 
@@ -68,9 +76,13 @@ def _check_cpu(model: str, facts: HostFacts) -> None:
         )
 
 
+def with_new_macs(profile: Profile) -> Profile:
+    """The profile with other MAC addresses: for a machine beside the one that it was pinned for."""
+    networks = tuple(_with_mac(network) for network in profile.networks)
+    return profile.model_copy(update={"networks": networks})
+
+
 def _with_mac(network: Network) -> Network:
-    if network.mac:
-        return network
     # 52:54:00 is the prefix that QEMU uses, in the locally administered range.
     tail = ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
     return network.model_copy(update={"mac": f"52:54:00:{tail}"})
@@ -86,44 +98,57 @@ def _adopt_boot_files(profile: Profile, images: Images, machine: MachinePaths) -
             library.adopt_file(images.resolve(reference), target, trusted=trusted)
 
 
-async def _make_drive(
-    facts: HostFacts, images: Images, machine: MachinePaths, number: int, drive: Drive
-) -> None:
-    size = drive.size or 0
-    if drive.image:
-        size = await asyncio.to_thread(_adopt_base, images, machine, number, drive)
-    await image.create_overlay(facts.qemu_img, machine.overlay(f"drive{number}"), size)
+def _make_base(store: Store, images: Images, machine: MachinePaths, profile: Profile) -> str | None:
+    """A layer of the images that the drives start as; None where all of them are blank."""
+    wanted = {f"drive{n}": drive for n, drive in enumerate(profile.drives) if drive.image}
+    if not wanted:
+        return None
+    with store.making() as directory:
+        files = {}
+        for name, drive in wanted.items():
+            files[name] = _adopt_image(images, drive, name, directory)
+        layer = Layer(
+            id=directory.name,
+            created=datetime.now(UTC).replace(microsecond=0),
+            note="images",
+            profile=profile,
+            drives=files,
+        )
+        store.publish(layer, directory)
+    return layer.id
 
 
-def _adopt_base(images: Images, machine: MachinePaths, number: int, drive: Drive) -> int:
-    """Put the drive's image below its head; returns the drive's size in bytes."""
-    source = images.resolve(drive.image or "")
+def _adopt_image(images: Images, drive: Drive, name: str, directory: Path) -> LayerFile:
+    reference = drive.image or ""
+    source = images.resolve(reference)
     image_format = qcow2.format_of(source)
     least = qcow2.virtual_size(source, image_format)
     if drive.size is not None and drive.size < least:
         raise UsageError(
-            f"drives[{number}].size is {format_size(drive.size)}, and its image has"
-            f" {format_size(least)}",
+            f"{name} is to have {format_size(drive.size)}, and its image has {format_size(least)}",
             hint="a drive cannot be smaller than its image",
         )
-    trusted = not (drive.image or "").startswith("/")
-    library.adopt_file(source, machine.base(f"drive{number}", image_format), trusted=trusted)
-    return drive.size or least
+    file = LayerFile(name=f"{name}.{image_format}", format=image_format)
+    library.adopt_file(source, directory / file.name, trusted=not reference.startswith("/"))
+    return file
 
 
-async def _make_variables(facts: HostFacts, profile: Profile, machine: MachinePaths) -> None:
+def _sizes(store: Store, base: str | None, profile: Profile) -> dict[str, int]:
+    """The virtual size of each drive's overlay, in bytes."""
+    return {
+        f"drive{number}": drive.size or _size_below(store, base, f"drive{number}")
+        for number, drive in enumerate(profile.drives)
+    }
+
+
+def _size_below(store: Store, base: str | None, name: str) -> int:
+    file = store.disk_files(base, name)[0]
+    return qcow2.virtual_size(file.path, file.format)
+
+
+async def _make_variables(facts: HostFacts, profile: Profile, target: Path) -> None:
     if profile.boot.firmware is Firmware.BIOS:
         return
     firmware = find_firmware(facts, profile.boot.firmware, profile.machine.type)
     template_format: Format = "qcow2" if firmware.variables_format == "qcow2" else "raw"
-    template = Path(firmware.variables)
-    await image.convert(facts.qemu_img, template, template_format, machine.overlay("nvram"))
-
-
-def chain_of(machine: MachinePaths, number: int) -> tuple[DiskFile, ...]:
-    """The files of a drive, from its head to its base."""
-    name = f"drive{number}"
-    head = DiskFile(machine.overlay(name))
-    formats: tuple[Format, ...] = ("qcow2", "raw")
-    bases = (DiskFile(machine.base(name, kind), kind) for kind in formats)
-    return (head, *(base for base in bases if base.path.exists()))
+    await image.convert(facts.qemu_img, Path(firmware.variables), template_format, target)

@@ -37,16 +37,24 @@ def making(paths: Paths, name: str) -> Iterator[MachinePaths]:
     paths.making.mkdir(mode=0o700, exist_ok=True)
     directory = paths.making / secrets.token_hex(6)
     directory.mkdir(mode=0o700)
-    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        flock(held, LOCK_EX)
-        yield MachinePaths(directory, paths.runtime / name)
-        _become(paths, directory, name)
+        with held(directory):
+            yield MachinePaths(directory, paths.runtime / name)
+            _become(paths, directory, name)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Keep `clear_leftovers` away from a directory that is being made."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        flock(descriptor, LOCK_EX)
+        yield
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 def sync_tree(directory: Path) -> None:

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workstation.core.create import chain_of
+from workstation.core import heads
 from workstation.core.images import Images
+from workstation.core.store import Store
 from workstation.errors import HostError, NotFoundError
 from workstation.model.host import HostFacts
 from workstation.model.machine import Definition
 from workstation.model.profile import Accelerator, Firmware, Forward, Network
 from workstation.paths import MONITORS, MachinePaths, Paths
 from workstation.qemu.argv import Launch
-from workstation.qemu.blockdev import DiskFile
 from workstation.qemu.firmware import find_firmware
 
 PORTS_TRIED = 200
@@ -30,12 +30,14 @@ def prepared(
     definition: Definition,
     facts: HostFacts,
     accelerator: Accelerator,
+    store: Store,
 ) -> Iterator[Launch]:
     """Everything a launch needs; our copies of the listening sockets are closed at the end."""
     if not facts.qemu:
         raise HostError("QEMU is not installed", hint="workstation doctor says what to install")
     profile = definition.profile
     images = Images(paths)
+    head = heads.read_history(machine).head
     _fresh_runtime(machine)
     listeners = _listen(machine, definition)
     try:
@@ -45,7 +47,10 @@ def prepared(
             definition=definition,
             facts=facts,
             accelerator=accelerator,
-            drives=tuple(chain_of(machine, number) for number in range(len(profile.drives))),
+            drives=tuple(
+                heads.chain_of(machine, store, head, f"drive{number}")
+                for number in range(len(profile.drives))
+            ),
             discs=tuple(
                 images.resolve(drive.image) if drive.image else None for drive in profile.cdroms
             ),
@@ -54,7 +59,7 @@ def prepared(
             firmware=find_firmware(facts, profile.boot.firmware, profile.machine.type)
             if with_uefi
             else None,
-            nvram=(DiskFile(machine.overlay("nvram")),) if with_uefi else (),
+            nvram=heads.chain_of(machine, store, head, "nvram") if with_uefi else (),
             forwards=free_forwards(profile.networks),
             shares=tuple(_directory(share.path) for share in profile.shares),
             listeners={name: listener.fileno() for name, listener in listeners.items()},

@@ -6,14 +6,18 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 
 from workstation.core import library, run
+from workstation.core.freeze import mend
 from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
 from workstation.core.prepare import prepared, start_helpers
+from workstation.core.resume import finish_resume, forget_memory, go_on, open_memory
+from workstation.core.store import Store
 from workstation.errors import InvalidError, LaunchError, MonitorError, NotAllowedError
 from workstation.model.host import HostFacts
-from workstation.model.machine import MachineView, State, Verb, require
+from workstation.model.machine import Definition, MachineView, State, Verb, require
 from workstation.model.settings import Timeouts
 from workstation.paths import Paths
 from workstation.qemu import process
@@ -40,22 +44,45 @@ def holding(machine: Machine, verb: Verb, front_end: str) -> Iterator[None]:
 
 
 async def start(
-    paths: Paths, machine: Machine, facts: HostFacts, choice: Choice, front_end: str
+    paths: Paths,
+    machine: Machine,
+    facts: HostFacts,
+    choice: Choice,
+    front_end: str,
+    *,
+    cold: bool = False,
 ) -> None:
-    """Start QEMU; returns when it answers. Raises LaunchError with QEMU's own words."""
+    """Start QEMU; returns when it answers. Raises LaunchError with QEMU's own words.
+
+    A frozen machine goes on where it was; `cold` boots its disks of that moment instead.
+    """
+    store = Store(paths)
     with holding(machine, Verb.START, front_end):
-        definition = machine.definition
-        if machine.view.problem or not definition:
-            raise InvalidError(
-                f"the file of “{machine.name}” has problems",
-                hint=f"workstation edit {machine.name}",
-                details=machine.view.problem,
-            )
-        with prepared(paths, machine.paths, definition, facts, choice.accelerator) as launch:
-            await asyncio.to_thread(_launch, launch, choice)
+        definition = _sound(machine)
+        await mend(machine, store)
+        if cold:
+            forget_memory(machine)
+        with (
+            open_memory(machine, store, facts, choice.accelerator) as memory,
+            prepared(paths, machine.paths, definition, facts, choice.accelerator, store) as launch,
+        ):
+            await asyncio.to_thread(_launch, replace(launch, incoming=memory), choice)
+            resuming = memory is not None
         # While QEMU gets ready, which takes longer.
         await asyncio.to_thread(run.sync, machine.paths)
         await _answering(machine)
+        if resuming and machine.monitor:
+            await finish_resume(machine, machine.monitor)
+
+
+def _sound(machine: Machine) -> Definition:
+    if machine.view.problem or not machine.definition:
+        raise InvalidError(
+            f"the file of “{machine.name}” has problems",
+            hint=f"workstation edit {machine.name}",
+            details=machine.view.problem,
+        )
+    return machine.definition
 
 
 def _launch(launch: Launch, choice: Choice) -> None:
@@ -63,9 +90,13 @@ def _launch(launch: Launch, choice: Choice) -> None:
     start_helpers(launch)
     argv = command_line(launch)
     run.clear(launch.paths)
-    launch.paths.serial_log.unlink(missing_ok=True)
+    listeners = list(launch.listeners.values())
+    if launch.incoming is None:
+        launch.paths.serial_log.unlink(missing_ok=True)
+    else:
+        listeners.append(launch.incoming)
     run.write(launch.paths, _record(launch, argv, choice), lasting=False)
-    process.spawn(argv, launch.paths, launch.listeners.values())
+    process.spawn(argv, launch.paths, listeners)
 
 
 def _record(launch: Launch, argv: list[str], choice: Choice) -> run.Record:
@@ -154,7 +185,7 @@ async def stop(machine: Machine, timeouts: Timeouts, front_end: str) -> None:
         if await _shut_down(machine, timeouts.power_button):
             return
         machine.log("the guest did not shut down in time: ending QEMU")
-        await _end(machine, timeouts, "stop")
+        await end(machine, timeouts, "stop")
 
 
 async def kill(machine: Machine, timeouts: Timeouts) -> None:
@@ -163,7 +194,7 @@ async def kill(machine: Machine, timeouts: Timeouts) -> None:
     Takes no lock: it must be possible while another front-end waits for the guest to shut down.
     """
     require(Verb.KILL, machine.name, State.RUNNING if machine.pair() else machine.view.state)
-    await _end(machine, timeouts, "stop --force")
+    await end(machine, timeouts, "stop --force")
 
 
 PRESS_SECONDS = 15.0
@@ -190,14 +221,15 @@ async def _power_button(machine: Machine) -> bool:
             if machine.view.panicked:
                 return False
             # A paused guest notices nothing: it goes on first.
-            await monitor.execute("cont")
+            await go_on(machine, monitor)
             await monitor.execute("system_powerdown")
     except MonitorError:
         return not machine.pair()
     return True
 
 
-async def _end(machine: Machine, timeouts: Timeouts, why: str) -> None:
+async def end(machine: Machine, timeouts: Timeouts, why: str) -> None:
+    """From QMP `quit` to SIGKILL; `why` is remembered, so that it is no crash."""
     record = run.read(machine.paths)
     if record:
         run.write(machine.paths, record._replace(ended_by=why))
@@ -248,6 +280,7 @@ async def pause(machine: Machine) -> None:
 
 
 async def resume(machine: Machine) -> None:
+    forget_memory(machine)
     await _switch(machine, Verb.RESUME, "cont", lambda view: view.state is not State.PAUSED)
 
 
@@ -256,7 +289,7 @@ async def reset(machine: Machine) -> None:
         require(Verb.RESET, machine.name, machine.view.state)
         await monitor.execute("system_reset")
         # After a panic QEMU stays paused: the button is to bring the guest back.
-        await monitor.execute("cont")
+        await go_on(machine, monitor)
 
 
 async def _switch(

@@ -5,7 +5,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +13,7 @@ from workstation.core import admission, library, names, serial, verbs
 from workstation.core.activities import Activities, Progress
 from workstation.core.create import create_machine
 from workstation.core.images import Images
+from workstation.core.layers import Layers
 from workstation.core.machine import Machine
 from workstation.core.sampling import INTERVAL, Sampler
 from workstation.core.settings import load_settings
@@ -39,6 +40,9 @@ LOG_KEPT = 1000
 
 DEMO = "sales-demo"
 """The demo's profile, and the machine's name."""
+
+
+Working = AbstractContextManager[Progress]
 
 
 class Workstation:
@@ -73,6 +77,7 @@ class Workstation:
         self._activities = Activities(self._publish)
         self._focus: str | None = None
         self._stack = AsyncExitStack()
+        self.layers = Layers(self)
 
     # -- life ---------------------------------------------------------------
 
@@ -227,6 +232,14 @@ class Workstation:
         """By name or path; raises NotFoundError or InvalidError."""
         return load_profile(find_profile(self.paths, name))
 
+    def machine(self, name: str) -> Machine:
+        """The machine under supervision, for the core's own rooms; raises NotFoundError."""
+        return self._find(name)
+
+    def working(self, title: str, *, unit: str = "", cancellable: bool = True) -> Working:
+        """Show the block as an activity."""
+        return self._activities.running(title, unit=unit, cancellable=cancellable)
+
     def _find(self, name: str) -> Machine:
         if name not in self._machines:
             names.find(self.paths, name)
@@ -243,15 +256,18 @@ class Workstation:
             await create_machine(self.paths, facts, name, profile, based_on=based_on)
         return self._find(name).view
 
-    async def start(self, name: str, *, force: bool = False) -> None:
-        """Returns when QEMU answers; raises OvercommitError unless forced, LaunchError."""
+    async def start(self, name: str, *, force: bool = False, cold: bool = False) -> None:
+        """Returns when QEMU answers; raises OvercommitError unless forced, LaunchError.
+
+        A frozen machine goes on where it was; `cold` boots its disks of that moment instead.
+        """
         machine = self._find(name)
         if machine.definition and not force:
             await asyncio.to_thread(admission.check, self.paths, name, machine.definition.profile)
         facts = await self.host_facts()
         choice = self._accelerator(machine, facts)
         with self._activities.running(f"start {name}", cancellable=False):
-            await verbs.start(self.paths, machine, facts, choice, self.front_end)
+            await verbs.start(self.paths, machine, facts, choice, self.front_end, cold=cold)
         self._tell_ports(machine)
 
     def _accelerator(self, machine: Machine, facts: HostFacts) -> Choice:

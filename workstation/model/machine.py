@@ -66,6 +66,9 @@ class Verb(StrEnum):
     DELETE = "delete"
     EDIT = "edit"
     CONSOLE = "console"
+    SNAPSHOT = "snapshot"
+    SUSPEND = "suspend"
+    REVERT = "revert"
 
 
 ALLOWED: Mapping[Verb, frozenset[State]] = {
@@ -78,6 +81,9 @@ ALLOWED: Mapping[Verb, frozenset[State]] = {
     Verb.DELETE: _AT_REST,
     Verb.EDIT: frozenset(State),
     Verb.CONSOLE: _LIVE,
+    Verb.SNAPSHOT: _AT_REST | {State.RUNNING, State.PAUSED},
+    Verb.SUSPEND: frozenset({State.RUNNING, State.PAUSED}),
+    Verb.REVERT: frozenset(State),
 }
 
 

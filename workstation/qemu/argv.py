@@ -71,6 +71,8 @@ class Launch:
     """The directory of each share of the profile, resolved."""
     listeners: Mapping[str, int] = field(default_factory=dict)
     """Descriptors of sockets that listen already: `monitor0`…, `serial`, `agent`."""
+    incoming: int | None = None
+    """Descriptor of the memory to go on from; QEMU then waits for `cont`."""
 
     @property
     def profile(self) -> Profile:
@@ -96,6 +98,7 @@ def command_line(launch: Launch) -> list[str]:
         _devices,
         _tpm,
         _debug,
+        _incoming,
     )
     return [launch.facts.qemu, *(word for part in parts for word in part(launch))]
 
@@ -363,3 +366,8 @@ def _debug(launch: Launch) -> Iterator[str]:
         path = quoted(launch.paths.gdb)
         yield from ("-chardev", f"socket,id=gdb,path={path},server=on,wait=off")
         yield from ("-gdb", "chardev:gdb")
+
+
+def _incoming(launch: Launch) -> Iterator[str]:
+    if launch.incoming is not None:
+        yield from ("-S", "-incoming", f"fd:{launch.incoming}")

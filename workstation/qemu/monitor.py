@@ -102,6 +102,11 @@ class Monitor:
         except QMPError as error:
             raise MonitorError(f"{command} on “{self.name}”: {error}") from error
 
+    async def pass_descriptor(self, descriptor: int, name: str) -> None:
+        """Give QEMU a copy of an open file, to be called `name` there (QMP `getfd`)."""
+        self._client.send_fd_scm(descriptor)
+        await self.execute("getfd", fdname=name)
+
     @property
     def connected(self) -> bool:
         return self._client.runstate is Runstate.RUNNING

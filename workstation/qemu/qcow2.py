@@ -43,6 +43,18 @@ def read_header(path: Path) -> Header:
     return Header(size, bool(backing), bool(features & _EXTERNAL_DATA), features)
 
 
+def is_blank(path: Path) -> bool:
+    """Whether no cluster was ever written: its first-level table is all zero.
+
+    The table's length and place stand at offsets 36 and 40 of the header.
+    """
+    with path.open("rb") as file:
+        file.seek(36)
+        entries, offset = struct.unpack(">IQ", file.read(12))
+        file.seek(offset)
+        return not any(file.read(min(entries, 2**22) * 8))
+
+
 def check_self_contained(path: Path) -> Header:
     """Refuse an image that would make QEMU open another file, or that claims an absurd size."""
     header = read_header(path)

@@ -1,0 +1,104 @@
+"""A machine's history file and its heads: what it runs on, and how that is exchanged.
+
+Exchanging a head is one atomic write of `history.json`. Until then the old head is whole, after it
+the new one is; the directory that the file does not name is rubbish.
+"""
+
+import secrets
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from workstation.core import atomic
+from workstation.core.store import Store
+from workstation.errors import InvalidError
+from workstation.model.layer import Head, History
+from workstation.model.profile import Firmware, Profile
+from workstation.paths import MachinePaths
+from workstation.qemu import image, qcow2
+from workstation.qemu.blockdev import DiskFile
+
+TPM = "tpm"
+"""The directory of the TPM's state in a layer."""
+
+MEMORY = "memory"
+"""The file of a guest's memory, in a head and in a layer."""
+
+
+def read_history(machine: MachinePaths) -> History:
+    """Raises InvalidError where the file is missing or is not ours."""
+    try:
+        return History.model_validate_json(machine.history.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InvalidError(
+            f"the history of “{machine.name}” cannot be read",
+            hint=f"look at {machine.history}",
+            details=str(error),
+        ) from error
+
+
+def write_history(machine: MachinePaths, history: History) -> None:
+    atomic.write(machine.history, history.model_dump_json(indent=1))
+
+
+def new_id() -> str:
+    return secrets.token_hex(8)
+
+
+def drive_ids(profile: Profile) -> list[str]:
+    """The ids of all that a head has an overlay of."""
+    drives = [f"drive{number}" for number in range(len(profile.drives))]
+    return [*drives, "nvram"] if profile.boot.firmware is not Firmware.BIOS else drives
+
+
+async def make_head(qemu_img: str, machine: MachinePaths, sizes: Mapping[str, int]) -> str:
+    """A new head with a blank overlay a drive, `sizes` in bytes; returns its id."""
+    head = new_id()
+    directory = machine.head(head)
+    directory.mkdir(mode=0o700, parents=True)
+    for drive, size in sizes.items():
+        await image.create_overlay(qemu_img, machine.overlay(head, drive), size)
+    return head
+
+
+def sizes_of(machine: MachinePaths, head: str) -> dict[str, int]:
+    """The virtual size in bytes of each overlay of a head."""
+    return {
+        file.stem: qcow2.read_header(file).size
+        for file in sorted(machine.head(head).glob("*.qcow2"))
+    }
+
+
+def chain_of(machine: MachinePaths, store: Store, head: Head, drive: str) -> tuple[DiskFile, ...]:
+    """The files of a drive, from its head to its base."""
+    top = DiskFile(machine.overlay(head.id, drive))
+    return (top, *store.disk_files(head.layer, drive))
+
+
+def restore_tpm(source: Path, machine: MachinePaths) -> None:
+    """The machine's TPM gets the state that lies in a layer's directory."""
+    state = source / TPM
+    if state.is_dir():
+        shutil.rmtree(machine.tpm_state, ignore_errors=True)
+        shutil.copytree(state, machine.tpm_state)
+
+
+def drop_other_heads(machine: MachinePaths, keep: str) -> None:
+    """Remove the heads that the history does not name."""
+    with suppress(FileNotFoundError):
+        for directory in machine.heads.iterdir():
+            if directory.name != keep:
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+def is_blank(machine: MachinePaths, head: str) -> bool:
+    """Whether nothing was ever written to a head."""
+    return all(qcow2.is_blank(file) for file in machine.head(head).glob("*.qcow2"))
+
+
+def written(machine: MachinePaths, head: str) -> int:
+    """Bytes that a head takes on the disk."""
+    return sum(
+        file.stat().st_blocks * 512 for file in machine.head(head).rglob("*") if file.is_file()
+    )

@@ -1,0 +1,273 @@
+"""The verbs on layers, as the front-ends call them: one room beside the machine's own verbs."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workstation.core import freeze, heads, library, moves, names, verbs
+from workstation.core.store import Store
+from workstation.errors import UsageError
+from workstation.model.layer import History, Layer
+from workstation.model.machine import Verb
+from workstation.model.units import format_size
+
+if TYPE_CHECKING:
+    from workstation.core.activities import Progress
+    from workstation.core.workstation import Workstation
+
+DISCARDED_AT_LEAST = 2**20
+"""Bytes written since the last snapshot that are worth a question before they are thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A layer in a machine's history."""
+
+    layer: str
+    parent: str | None
+    tags: tuple[str, ...]
+    """The machine's names for it; none for what only others stand on."""
+    created: datetime
+    note: str
+    own: int
+    """Bytes on the disk."""
+    shared: bool
+    """Whether another machine stands on it too."""
+    memory: bool
+    picture: Path | None
+    golden: bool
+    head: bool
+    """Whether the machine's head stands right on it."""
+
+
+class Layers:
+    """What can be done with the layers of the machines of a Workstation."""
+
+    def __init__(self, station: "Workstation") -> None:
+        self._station = station
+        self.store = Store(station.paths)
+
+    # -- looking --------------------------------------------------------------
+
+    def names_of(self, name: str) -> History:
+        """The machine's head and its names for layers."""
+        return heads.read_history(names.find(self._station.paths, name))
+
+    def written(self, name: str) -> int:
+        """Bytes written since the last snapshot: what a revert would throw away."""
+        paths = names.find(self._station.paths, name)
+        head = heads.read_history(paths).head.id
+        return 0 if heads.is_blank(paths, head) else heads.written(paths, head)
+
+    def history(self, name: str) -> list[Entry]:
+        """Every layer that the machine's names and its head lead to, the oldest first."""
+        mine = self.names_of(name)
+        others = {
+            layer
+            for other in names.names(self._station.paths)
+            if other != name
+            for layer in self.store.reachable(_roots(self.names_of(other)))
+        }
+        layers = [self.store.read(layer) for layer in self.store.reachable(_roots(mine))]
+        return [self._entry(layer, mine, others) for layer in sorted(layers, key=_age)]
+
+    def _entry(self, layer: Layer, mine: History, others: set[str]) -> Entry:
+        tags = tuple(tag for tag, one in mine.snapshots.items() if one == layer.id)
+        return Entry(
+            layer=layer.id,
+            parent=layer.parent,
+            tags=tags,
+            created=layer.created,
+            note=layer.note,
+            own=self.store.size(layer.id),
+            shared=layer.id in others,
+            memory=layer.memory is not None,
+            picture=self.store.directory(layer.id) / layer.picture if layer.picture else None,
+            golden=mine.golden in tags if mine.golden else False,
+            head=mine.head.layer == layer.id,
+        )
+
+    # -- snapshot, suspend ------------------------------------------------------
+
+    async def snapshot(self, name: str, tag: str, *, note: str = "", memory: bool = True) -> Layer:
+        """Freeze the machine as it is now; a running guest goes on."""
+        moves.check_new_tag(name, self.names_of(name), tag)
+        return await self._freeze(name, freeze.Wish(tag, note, memory), f"snapshot {name} {tag}")
+
+    async def _freeze(self, name: str, wish: freeze.Wish, title: str) -> Layer:
+        station, machine = self._station, self._station.machine(name)
+        facts = await station.host_facts()
+        await machine.settled()
+        with (
+            station.working(title, unit="B") as progress,
+            verbs.holding(machine, Verb.SNAPSHOT, station.front_end),
+        ):
+            await freeze.mend(machine, self.store)
+            if not machine.pair():
+                return await freeze.freeze_at_rest(machine, self.store, facts.qemu_img, wish)
+            told = _told(progress)
+            return await freeze.freeze_live(machine, self.store, facts.qemu_img, wish, told)
+
+    async def suspend(self, name: str) -> None:
+        """Memory into the head, process gone: the machine is frozen, and start goes on."""
+        station, machine = self._station, self._station.machine(name)
+        await machine.settled()
+        with (
+            station.working(f"suspend {name}", unit="B") as progress,
+            verbs.holding(machine, Verb.SUSPEND, station.front_end),
+        ):
+            await freeze.mend(machine, self.store)
+            await moves.suspend(machine, _told(progress))
+            await verbs.end(machine, station.settings.timeouts, "suspend")
+
+    # -- going back -------------------------------------------------------------
+
+    async def revert(self, name: str, tag: str, *, discard: bool = False) -> None:
+        """Throw the head away and go on from the snapshot.
+
+        Raises UsageError, with the amount, where that loses work and `discard` is not said.
+        """
+        layer = self.store.read(moves.find_tag(name, self.names_of(name), tag))
+        lost = self.written(name)
+        if lost >= DISCARDED_AT_LEAST and not discard:
+            raise UsageError(
+                f"{format_size(lost)} written since the last snapshot of “{name}” would be lost",
+                hint=f"keep it: workstation snapshot {name} TAG; or lose it: --discard",
+            )
+        await self._go_back(name, layer, f"revert {name} to {tag}")
+
+    async def _go_back(self, name: str, layer: Layer, title: str) -> None:
+        station, machine = self._station, self._station.machine(name)
+        facts = await station.host_facts()
+        with station.working(title, cancellable=False):
+            with verbs.holding(machine, Verb.REVERT, station.front_end):
+                if machine.pair():
+                    await verbs.end(machine, station.settings.timeouts, "revert")
+                await freeze.mend(machine, self.store)
+                await moves.revert(machine, self.store, facts, layer)
+            await station.start(name, force=True)
+
+    async def reset_demo(self, name: str) -> None:
+        """Back to the golden moment, from any state; what came after it is thrown away."""
+        golden = self.names_of(name).golden
+        if not golden:
+            raise UsageError(
+                f"“{name}” has no golden snapshot", hint=f"make one: workstation golden {name}"
+            )
+        layer = self.store.read(moves.find_tag(name, self.names_of(name), golden))
+        await self._go_back(name, layer, f"reset {name} to {golden}")
+
+    async def set_golden(self, name: str, tag: str = "") -> str:
+        """Mark a snapshot as golden, or take one of now and mark that; returns its name."""
+        if not tag:
+            tag = _fresh_tag("golden", self.names_of(name))
+            await self.snapshot(name, tag, note="golden moment")
+        self._rename(name, lambda history: _golden(name, history, tag))
+        return tag
+
+    # -- branch -----------------------------------------------------------------
+
+    async def clone(self, name: str, new: str, *, at: str = "", full: bool = False) -> None:
+        """A new machine on the same layer; from now, its present state is frozen first."""
+        station = self._station
+        library.check_new_name(station.paths, new)
+        facts = await station.host_facts()
+        if at:
+            layer = self.store.read(moves.find_tag(name, self.names_of(name), at))
+        else:
+            layer = await self._present(name, new)
+        with station.working(f"clone {name} {new}"):
+            tag = at or "start"
+            await moves.clone(station.paths, self.store, facts, layer, new, tag=tag)
+        station.machine(new)
+
+    async def _present(self, name: str, new: str) -> Layer:
+        """A layer of the machine as it is: the one it stands on, if nothing was written since."""
+        machine = self._station.machine(name)
+        head = self.names_of(name).head
+        if not machine.pair() and head.layer and heads.is_blank(machine.paths, head.id):
+            return self.store.read(head.layer)
+        return await self._freeze(
+            name, freeze.Wish("", f"where {new} branches off", True), f"freeze {name}"
+        )
+
+    # -- names ------------------------------------------------------------------
+
+    def rename(self, name: str, old: str, new: str) -> None:
+        """Give a snapshot another name."""
+
+        def renamed(history: History) -> History:
+            moves.find_tag(name, history, old)
+            moves.check_new_tag(name, history, new)
+            snapshots = {new if tag == old else tag: one for tag, one in history.snapshots.items()}
+            golden = new if history.golden == old else history.golden
+            return history.model_copy(update={"snapshots": snapshots, "golden": golden})
+
+        self._rename(name, renamed)
+
+    async def forget(self, name: str, tag: str) -> int:
+        """Delete a snapshot's name, and the layers that nothing stands on; returns bytes freed."""
+
+        def without(history: History) -> History:
+            moves.find_tag(name, history, tag)
+            snapshots = {one: layer for one, layer in history.snapshots.items() if one != tag}
+            golden = "" if history.golden == tag else history.golden
+            return history.model_copy(update={"snapshots": snapshots, "golden": golden})
+
+        self._rename(name, without)
+        return await asyncio.to_thread(self.collect)
+
+    def _rename(self, name: str, change: Callable[[History], History]) -> None:
+        machine = self._station.machine(name)
+        with verbs.holding(machine, Verb.EDIT, self._station.front_end):
+            heads.write_history(machine.paths, change(heads.read_history(machine.paths)))
+
+    # -- keeping ----------------------------------------------------------------
+
+    def collect(self, *, dry_run: bool = False) -> int:
+        """Delete the layers that no machine's history leads to; returns bytes freed.
+
+        Nothing is deleted while a machine's history cannot be read.
+        """
+        with self.store.alone():
+            roots = [
+                root
+                for name in names.names(self._station.paths)
+                for root in _roots(self.names_of(name))
+            ]
+            kept = self.store.reachable(roots)
+            rubbish = [layer for layer in self.store.ids() if layer not in kept]
+            freed = sum(self.store.size(layer) for layer in rubbish)
+            if not dry_run:
+                for layer in rubbish:
+                    self.store.delete(layer)
+        return freed
+
+
+def _roots(history: History) -> list[str]:
+    head = [history.head.layer] if history.head.layer else []
+    return [*head, *history.snapshots.values()]
+
+
+def _age(layer: Layer) -> datetime:
+    return layer.created
+
+
+def _golden(name: str, history: History, tag: str) -> History:
+    moves.find_tag(name, history, tag)
+    return history.model_copy(update={"golden": tag})
+
+
+def _fresh_tag(wanted: str, history: History) -> str:
+    tag, number = wanted, 1
+    while tag in history.snapshots:
+        number += 1
+        tag = f"{wanted}-{number}"
+    return tag
+
+
+def _told(progress: "Progress") -> freeze.Progress:
+    return lambda done, total: progress("", done, total)

@@ -1,0 +1,101 @@
+"""Going on from a frozen moment: whether this host can, and the order that keeps disks right.
+
+The memory and the disks belong together only until the guest goes on. So the history forgets the
+memory before the guest is let go, whoever lets it go: a crash after that boots cold.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from workstation.core import heads
+from workstation.core.freeze import memory_of
+from workstation.core.machine import Machine
+from workstation.core.store import Store
+from workstation.errors import HostError
+from workstation.model.events import Severity
+from workstation.model.host import HostFacts
+from workstation.model.layer import Memory
+from workstation.model.machine import State
+from workstation.model.profile import Accelerator
+from workstation.qemu.memory import loaded
+from workstation.qemu.monitor import Monitor
+
+
+@contextmanager
+def open_memory(
+    machine: Machine, store: Store, facts: HostFacts, accelerator: Accelerator
+) -> Iterator[int | None]:
+    """A descriptor of the memory that this start goes on from; None for a cold boot.
+
+    Raises HostError where this host cannot take it.
+    """
+    head = heads.read_history(machine.paths).head
+    if head.resume == "layer" and not heads.is_blank(machine.paths, head.id):
+        machine.log(
+            "its disks have changed since its memory was frozen: cold boot", Severity.WARNING
+        )
+        forget_memory(machine)
+        head = heads.read_history(machine.paths).head
+    if not head.resume:
+        yield None
+        return
+    file, memory = memory_of(store, machine.paths, head)
+    check_resume(machine.name, memory, facts, accelerator)
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def check_resume(name: str, memory: Memory, facts: HostFacts, accelerator: Accelerator) -> None:
+    """Raise HostError, with every reason, where this QEMU cannot take that memory."""
+    reasons = []
+    if memory.accelerator != accelerator:
+        reasons.append(f"it ran under {memory.accelerator}, and here it would under {accelerator}")
+    if memory.machine_type not in facts.machine_types:
+        reasons.append(f"this QEMU has no machine type {memory.machine_type}")
+    if memory.cpu_model not in facts.cpu_models | {"host", "max"}:
+        reasons.append(f"this QEMU has no CPU model {memory.cpu_model}")
+    if facts.qemu_version < memory.qemu_version:
+        was, now = (".".join(map(str, v)) for v in (memory.qemu_version, facts.qemu_version))
+        reasons.append(f"it was frozen by QEMU {was}, and this one is older: {now}")
+    if reasons:
+        raise HostError(
+            f"“{name}” cannot go on from its memory: {'; '.join(reasons)}",
+            hint=f"boot its disks of that moment instead: workstation start {name} --cold",
+        )
+
+
+def forget_memory(machine: Machine) -> None:
+    """From now on the machine starts cold: the guest is about to go on, and its disks with it."""
+    history = heads.read_history(machine.paths)
+    if not history.head.resume:
+        return
+    head = history.head.model_copy(update={"resume": "", "memory": None, "network_off": False})
+    heads.write_history(machine.paths, history.model_copy(update={"head": head}))
+    (machine.paths.head(head.id) / heads.MEMORY).unlink(missing_ok=True)
+
+
+async def go_on(machine: Machine, monitor: Monitor) -> None:
+    """Let the guest run; if that is a resume, its memory is forgotten first."""
+    forget_memory(machine)
+    await monitor.execute("cont")
+
+
+async def finish_resume(machine: Machine, monitor: Monitor) -> None:
+    """Once QEMU has its memory: the guest goes on, unplugged if it must be."""
+    await loaded(monitor)
+    head = heads.read_history(machine.paths).head
+    if head.network_off:
+        networks = machine.definition.profile.networks if machine.definition else ()
+        for number in range(len(networks)):
+            await monitor.execute("set_link", name=f"net{number}-device", up=False)
+        machine.log(
+            "it is a copy, with the same names and addresses inside: its network is off",
+            Severity.WARNING,
+        )
+    await go_on(machine, monitor)
+    machine.poke()
+    await machine.until(lambda view: view.state is not State.STARTING)

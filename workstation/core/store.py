@@ -1,0 +1,169 @@
+"""The local store: frozen layers, each a directory that is there whole or not at all.
+
+    layers/ID/layer.json    what it is; written last
+    layers/ID/*.qcow2       one overlay a drive (at the bottom: an image), mode 0400
+    layers/ID/memory        QEMU's migration stream, where the guest ran
+    layers/ID/digests.json  SHA-256 of each file, added some time after the freeze
+
+A layer is kept as long as a machine's history leads to it. Whoever adds layers holds the store's
+lock shared until a history names them; the collector holds it alone.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from workstation.core import atomic, library
+from workstation.errors import NotFoundError
+from workstation.model.layer import Layer
+from workstation.paths import Paths
+from workstation.qemu.blockdev import DiskFile
+
+MANIFEST = "layer.json"
+DIGESTS = "digests.json"
+
+
+class Store:
+    """The layers of this user."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._known: dict[str, Layer] = {}
+
+    def directory(self, layer: str) -> Path:
+        return self._paths.layers / layer
+
+    def ids(self) -> list[str]:
+        """Every layer's id, sorted."""
+        with suppress(FileNotFoundError):
+            return sorted(entry.name for entry in self._paths.layers.iterdir())
+        return []
+
+    def read(self, layer: str) -> Layer:
+        """Raises NotFoundError where it is missing or its manifest cannot be read."""
+        if layer not in self._known:
+            file = self.directory(layer) / MANIFEST
+            try:
+                self._known[layer] = Layer.model_validate_json(file.read_bytes())
+            except (OSError, ValueError) as error:
+                raise NotFoundError(
+                    f"the layer {layer} is missing or broken",
+                    hint="workstation store check says what depends on it",
+                    details=str(error),
+                ) from error
+        return self._known[layer]
+
+    def chain(self, layer: str | None) -> list[Layer]:
+        """The layer and those below it, from the top to the bottom."""
+        found: list[Layer] = []
+        while layer is not None:
+            found.append(self.read(layer))
+            layer = found[-1].parent
+        return found
+
+    def disk_files(self, layer: str | None, drive: str) -> tuple[DiskFile, ...]:
+        """The files of a drive, from the top to the bottom; a layer without it adds none."""
+        return tuple(
+            DiskFile(self.directory(one.id) / one.drives[drive].name, one.drives[drive].format)
+            for one in self.chain(layer)
+            if drive in one.drives
+        )
+
+    # -- adding -------------------------------------------------------------
+
+    @contextmanager
+    def adding(self) -> Iterator[None]:
+        """Layers added in the block are not collected before a history names them."""
+        with self._locked(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody adds layers in the block; waits for those who do now."""
+        with self._locked(fcntl.LOCK_EX):
+            yield
+
+    def delete(self, layer: str) -> None:
+        """Take a layer away: gone from the list first, then from the disk."""
+        self._paths.trash.mkdir(mode=0o700, exist_ok=True)
+        grave = self._paths.trash / secrets.token_hex(6)
+        self.directory(layer).rename(grave)
+        atomic.sync_directory(self._paths.layers)
+        self._known.pop(layer, None)
+        shutil.rmtree(grave, ignore_errors=True)
+
+    @contextmanager
+    def _locked(self, kind: int) -> Iterator[None]:
+        self._paths.layers.mkdir(mode=0o700, exist_ok=True)
+        held = os.open(self._paths.store_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(held, kind)
+            yield
+        finally:
+            os.close(held)
+
+    @contextmanager
+    def making(self) -> Iterator[Path]:
+        """A directory, named by the new layer's id, to put the layer's files in.
+
+        `publish` makes it a layer; otherwise it is gone at the end of the block.
+        """
+        self._paths.making.mkdir(mode=0o700, exist_ok=True)
+        directory = self._paths.making / secrets.token_hex(8)
+        directory.mkdir(mode=0o700)
+        try:
+            with library.held(directory):
+                yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def publish(self, layer: Layer, directory: Path) -> None:
+        """Make the directory the layer: whole, lasting and listed when this returns."""
+        (directory / MANIFEST).write_text(layer.model_dump_json(indent=1))
+        library.sync_tree(directory)
+        atomic.sync_directory(directory)
+        directory.rename(self.directory(layer.id))
+        atomic.sync_directory(self._paths.layers)
+        self._known[layer.id] = layer
+
+    def protect(self, layer: str) -> None:
+        """Take the right to write away, once nothing else goes by the files' other names."""
+        for file in self.directory(layer).iterdir():
+            if file.is_file():
+                file.chmod(0o400)
+
+    # -- keeping ------------------------------------------------------------
+
+    def reachable(self, roots: Iterable[str]) -> set[str]:
+        """The layers that those stand on, themselves included; missing ones end a chain."""
+        found: set[str] = set()
+        for root in roots:
+            layer: str | None = root
+            while layer is not None and layer not in found:
+                found.add(layer)
+                with suppress(NotFoundError):
+                    layer = self.read(layer).parent
+                    continue
+                break
+        return found
+
+    def size(self, layer: str) -> int:
+        """Bytes that the layer takes on the disk."""
+        return sum(
+            file.stat().st_blocks * 512
+            for file in self.directory(layer).rglob("*")
+            if file.is_file()
+        )
+
+    def digests(self, layer: str) -> dict[str, str]:
+        """SHA-256 in hex by file name; empty while they have not been taken."""
+        try:
+            found = json.loads((self.directory(layer) / DIGESTS).read_text())
+        except (OSError, ValueError):
+            return {}
+        return {str(name): str(digest) for name, digest in found.items()}

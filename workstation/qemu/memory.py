@@ -1,0 +1,85 @@
+"""A guest's memory to a file and back: QEMU's migration stream over a descriptor."""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from workstation.errors import MonitorError
+from workstation.qemu.monitor import Monitor
+
+UNTHROTTLED = 2**40
+"""Bytes a second: more than any disk writes. QEMU's default would throttle a file."""
+
+CONVERGE_SECONDS = 10.0
+"""How long a guest that dirties its memory faster than the disk takes it may go on running."""
+
+_POLL_SECONDS = 0.02
+
+
+class Saved(NamedTuple):
+    total: int
+    """Bytes of guest memory that were looked at."""
+    downtime: float
+    """Seconds that QEMU says the guest stood still for this."""
+
+
+async def save_memory(
+    monitor: Monitor, descriptor: int, progress: Callable[[float, float], None]
+) -> Saved:
+    """Write the memory of a guest that runs on meanwhile; at the return it stands still.
+
+    `progress` gets bytes done and in all. Where this fails or is cancelled the guest runs on.
+    """
+    await monitor.execute("migrate-set-parameters", **{"max-bandwidth": UNTHROTTLED})
+    await monitor.pass_descriptor(descriptor, "memory")
+    try:
+        await monitor.execute("migrate", uri="fd:memory")
+        return await _finished(monitor, progress)
+    except BaseException:
+        await asyncio.shield(_give_up(monitor))
+        raise
+
+
+async def _finished(monitor: Monitor, progress: Callable[[float, float], None]) -> Saved:
+    clock = asyncio.get_running_loop().time
+    started, forced = clock(), False
+    while True:
+        answer = await monitor.execute("query-migrate")
+        status, ram = answer.get("status", ""), answer.get("ram", {})
+        if status == "completed":
+            return Saved(ram.get("total", 0), answer.get("downtime", 0) / 1000)
+        if status in ("failed", "cancelled"):
+            reason = answer.get("error-desc", status)
+            blocked = "; ".join(answer.get("blocked-reasons", []))
+            raise MonitorError(f"the memory of “{monitor.name}” was not saved: {blocked or reason}")
+        total = ram.get("total", 0)
+        progress(total - ram.get("remaining", total), total)
+        if not forced and clock() - started > CONVERGE_SECONDS:
+            forced = True
+            await monitor.execute("stop")
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _give_up(monitor: Monitor) -> None:
+    """Let the guest go on as if nothing had been."""
+    try:
+        await monitor.execute("migrate_cancel")
+        while await _moving(monitor):  # noqa: ASYNC110 (asked, not told: no event is sure to come)
+            await asyncio.sleep(_POLL_SECONDS)
+        await monitor.execute("cont")
+    except MonitorError:
+        return  # QEMU has ended: there is nothing left to go on
+
+
+async def _moving(monitor: Monitor) -> bool:
+    status = (await monitor.execute("query-migrate")).get("status", "")
+    return status in ("setup", "active", "cancelling")
+
+
+async def loaded(monitor: Monitor) -> None:
+    """Wait until a QEMU that was started with `-incoming` has all of its memory."""
+    while True:
+        status = await monitor.execute("query-status")
+        if status["status"] not in ("inmigrate", "prelaunch"):
+            return
+        await asyncio.sleep(_POLL_SECONDS)
