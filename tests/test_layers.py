@@ -267,3 +267,46 @@ async def test_a_cancelled_snapshot_leaves_the_guest_running_and_no_trace(
     assert await recall(station, "one") == ("first", "first")
     assert not station.paths.machine("one").pending.exists()
     assert not list(station.paths.making.iterdir())
+
+
+async def chain_of_three(station: Workstation) -> None:
+    """Snapshots a, b and c; the guest has changed its word after each."""
+    await boot(station, "one", with_disk())
+    for tag in ("a", "b", "c"):
+        await remember(station, "one", f"word-{tag}")
+        async with Shell.on(station, "one") as shell:
+            await shell.run(f"echo only-{tag} >/data/only-{tag}; sync")
+        await station.layers.snapshot("one", tag)
+    await remember(station, "one", "last")
+
+
+async def files_of(station: Workstation, name: str) -> str:
+    async with Shell.on(station, name) as shell:
+        return await shell.run("cat /data/only-* | sort | tr '\\n' ' '")
+
+
+async def test_squashing_keeps_every_moment_above_right(station: Workstation) -> None:
+    """Offline and with the guest running, into a layer and into the head."""
+    await chain_of_three(station)
+    await station.layers.squash("one", "a")  # below b: b and c are made anew, the guest runs
+    assert list(station.layers.names_of("one").snapshots) == ["b", "c"]
+    assert await recall(station, "one") == ("last", "last")
+    await station.layers.squash("one", "c")  # below the head of a running guest
+    assert await recall(station, "one") == ("last", "last")
+    assert await files_of(station, "one") == "only-a only-b only-c "
+    await station.stop("one")
+    assert len(station.layers.store.ids()) == 1
+    await station.start("one")
+    await station.wait_ready("one")
+    assert (await recall(station, "one"))[1] == "last"
+    assert await files_of(station, "one") == "only-a only-b only-c "
+    await station.layers.revert("one", "b", discard=True)
+    assert await recall(station, "one") == ("word-b", "word-b")
+    assert await files_of(station, "one") == "only-a only-b "
+    await station.stop("one")
+    await station.layers.squash("one", "b")  # below the head of a machine that is off
+    assert station.layers.store.ids() == []
+    await station.start("one")
+    await station.wait_ready("one")
+    assert (await recall(station, "one"))[1] == "word-b"
+    assert await files_of(station, "one") == "only-a only-b "

@@ -102,3 +102,9 @@ def written(machine: MachinePaths, head: str) -> int:
     return sum(
         file.stat().st_blocks * 512 for file in machine.head(head).rglob("*") if file.is_file()
     )
+
+
+def roots(history: History) -> list[str]:
+    """The layers that a history leads to directly: its head's and its snapshots'."""
+    head = [history.head.layer] if history.head.layer else []
+    return [*head, *history.snapshots.values()]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core import freeze, heads, library, moves, names, verbs
+from workstation.core.squash import squash
 from workstation.core.store import Store
-from workstation.errors import UsageError
+from workstation.errors import NotAllowedError, UsageError
 from workstation.model.layer import History, Layer
 from workstation.model.machine import Verb
 from workstation.model.units import format_size
@@ -69,9 +70,9 @@ class Layers:
             layer
             for other in names.names(self._station.paths)
             if other != name
-            for layer in self.store.reachable(_roots(self.names_of(other)))
+            for layer in self.store.reachable(heads.roots(self.names_of(other)))
         }
-        layers = [self.store.read(layer) for layer in self.store.reachable(_roots(mine))]
+        layers = [self.store.read(layer) for layer in self.store.reachable(heads.roots(mine))]
         return [self._entry(layer, mine, others) for layer in sorted(layers, key=_age)]
 
     def _entry(self, layer: Layer, mine: History, others: set[str]) -> Entry:
@@ -225,6 +226,33 @@ class Layers:
         with verbs.holding(machine, Verb.EDIT, self._station.front_end):
             heads.write_history(machine.paths, change(heads.read_history(machine.paths)))
 
+    async def squash(self, name: str, tag: str) -> None:
+        """Merge a snapshot into what stands on it: the name goes, the content stays.
+
+        Raises NotAllowedError where another machine stands on it too.
+        """
+        station, machine = self._station, self._station.machine(name)
+        layer = self.store.read(moves.find_tag(name, self.names_of(name), tag))
+        facts = await station.host_facts()
+        await machine.settled()
+        with (
+            station.working(f"squash {name} {tag}", unit="B") as progress,
+            verbs.holding(machine, Verb.SQUASH, station.front_end),
+        ):
+            await freeze.mend(machine, self.store)
+            self._only_mine(name, layer)
+            await squash(machine, self.store, facts, layer, _told(progress))
+        await asyncio.to_thread(self.collect)
+
+    def _only_mine(self, name: str, layer: Layer) -> None:
+        for other in names.names(self._station.paths):
+            if other == name:
+                continue
+            if layer.id in self.store.reachable(heads.roots(self.names_of(other))):
+                raise NotAllowedError(
+                    f"“{other}” stands on that layer too", hint=f"delete “{other}” first"
+                )
+
     # -- keeping ----------------------------------------------------------------
 
     def collect(self, *, dry_run: bool = False) -> int:
@@ -236,7 +264,7 @@ class Layers:
             roots = [
                 root
                 for name in names.names(self._station.paths)
-                for root in _roots(self.names_of(name))
+                for root in heads.roots(self.names_of(name))
             ]
             kept = self.store.reachable(roots)
             rubbish = [layer for layer in self.store.ids() if layer not in kept]
@@ -245,11 +273,6 @@ class Layers:
                 for layer in rubbish:
                     self.store.delete(layer)
         return freed
-
-
-def _roots(history: History) -> list[str]:
-    head = [history.head.layer] if history.head.layer else []
-    return [*head, *history.snapshots.values()]
 
 
 def _age(layer: Layer) -> datetime:

@@ -69,6 +69,7 @@ class Verb(StrEnum):
     SNAPSHOT = "snapshot"
     SUSPEND = "suspend"
     REVERT = "revert"
+    SQUASH = "squash"
 
 
 ALLOWED: Mapping[Verb, frozenset[State]] = {
@@ -84,6 +85,7 @@ ALLOWED: Mapping[Verb, frozenset[State]] = {
     Verb.SNAPSHOT: _AT_REST | {State.RUNNING, State.PAUSED},
     Verb.SUSPEND: frozenset({State.RUNNING, State.PAUSED}),
     Verb.REVERT: frozenset(State),
+    Verb.SQUASH: _AT_REST | {State.RUNNING, State.PAUSED},
 }
 
 

@@ -7,6 +7,7 @@ key of a profile becomes which of them.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from workstation.errors import HostError
 from workstation.model.host import FirmwareFiles, HostFacts
@@ -104,8 +105,9 @@ def command_line(launch: Launch) -> list[str]:
 
 
 def _device(driver: str, **properties: object) -> tuple[str, str]:
-    named = {key.replace("_", "-"): value for key, value in properties.items()}
-    return "-device", as_json({"driver": driver, **named})
+    """Properties that are None are left to QEMU."""
+    given = {key.replace("_", "-"): v for key, v in properties.items() if v is not None}
+    return "-device", as_json({"driver": driver, **given})
 
 
 def _machine(launch: Launch) -> Iterator[str]:
@@ -236,14 +238,14 @@ def _drives(launch: Launch) -> Iterator[str]:
 
 
 def _disk(bus: Bus, port: int, name: str, common: dict[str, object]) -> tuple[str, str]:
-    placed: dict[Bus, dict[str, object]] = {
+    placed: dict[Bus, dict[str, Any]] = {
         Bus.VIRTIO: {"driver": "virtio-blk-pci"},
         Bus.SCSI: {"driver": "scsi-hd", "bus": "scsi.0", "lun": port},
         Bus.SATA: {"driver": "ide-hd", "bus": f"sata.{port}"},
         Bus.IDE: {"driver": "ide-hd", "bus": f"ide.{port // 2}", "unit": port % 2},
         Bus.NVME: {"driver": "nvme", "serial": name},
     }
-    return "-device", as_json({**placed[bus], **common})
+    return _device(**{**placed[bus], **common})
 
 
 def _cdroms(launch: Launch) -> Iterator[str]:

@@ -19,29 +19,46 @@ class DiskFile:
     format: Format = "qcow2"
 
 
-def chain(
+Node = dict[str, object]
+
+
+def overlay_node(
+    name: str, file: DiskFile, *, cache: Cache, discard: bool, writable: bool, backing: str | None
+) -> Node:
+    """One image as `-blockdev` and QMP `blockdev-add` take it."""
+    node: Node = {
+        "driver": file.format,
+        "node-name": name,
+        "read-only": not writable,
+        "discard": "unmap" if discard else "ignore",
+        "cache": {"direct": cache is Cache.NONE, "no-flush": cache is Cache.UNSAFE},
+        "file": {"driver": "file", "filename": str(file.path)},
+    }
+    return {**node, "backing": backing} if file.format == "qcow2" else node
+
+
+def nodes(
     name: str, files: Sequence[DiskFile], *, cache: Cache, discard: bool, writable: bool = True
-) -> Iterator[str]:
-    """`-blockdev` arguments for a chain, given from its top (the head) to its base.
+) -> Iterator[Node]:
+    """A chain, given from its top (the head) to its base; its base comes first.
 
     The top node is called `name`, those below it `name-1`, `name-2`…; only the top is writable.
     """
     for depth in reversed(range(len(files))):
-        backed = depth + 1 < len(files)
-        node: dict[str, object] = {
-            "driver": files[depth].format,
-            "node-name": _node(name, depth),
-            "read-only": depth > 0 or not writable,
-            "discard": "unmap" if discard else "ignore",
-            "cache": {"direct": cache is Cache.NONE, "no-flush": cache is Cache.UNSAFE},
-            "file": {"driver": "file", "filename": files[depth].path},
-        }
-        if backed:
-            node["backing"] = _node(name, depth + 1)
-        text = as_json(node)
-        if files[depth].format == "qcow2" and not backed:
-            text = f'{text[:-1]}, "backing": null}}'
-        yield from ("-blockdev", text)
+        yield overlay_node(
+            _node(name, depth),
+            files[depth],
+            cache=cache,
+            discard=discard,
+            writable=writable and not depth,
+            backing=_node(name, depth + 1) if depth + 1 < len(files) else None,
+        )
+
+
+def chain(name: str, files: Sequence[DiskFile], *, cache: Cache, discard: bool) -> Iterator[str]:
+    """`-blockdev` arguments for a writable chain, given from its top to its base."""
+    for node in nodes(name, files, cache=cache, discard=discard):
+        yield from ("-blockdev", as_json(node))
 
 
 def _node(name: str, depth: int) -> str:

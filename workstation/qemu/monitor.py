@@ -24,16 +24,43 @@ Event = Mapping[str, Any]
 """A QMP event: `event`, `timestamp`, and `data` where it has any."""
 
 
-class Monitor:
+class Session:
+    """A QMP session as the rest of the program speaks it: one error, bounded waiting."""
+
+    def __init__(self, client: QMPClient, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    async def execute(self, command: str, **arguments: object) -> Any:
+        """Run a command and return what it returns; raises MonitorError, never QMPError."""
+        try:
+            async with asyncio.timeout(EXECUTE_SECONDS):
+                return await self._client.execute(command, arguments or None)
+        except ExecuteError as error:
+            raise MonitorError(f"{command} on “{self.name}”: {error}") from error
+        except ExecInterruptedError as error:
+            raise MonitorError(f"“{self.name}” ended before it answered {command}") from error
+        except TimeoutError as error:
+            raise MonitorError(f"“{self.name}” did not answer {command}") from error
+        except QMPError as error:
+            raise MonitorError(f"{command} on “{self.name}”: {error}") from error
+
+    async def pass_descriptor(self, descriptor: int, name: str) -> None:
+        """Give QEMU a copy of an open file, to be called `name` there (QMP `getfd`)."""
+        self._client.send_fd_scm(descriptor)
+        await self.execute("getfd", fdname=name)
+
+
+class Monitor(Session):
     """A QMP session on one of the machine's monitor sockets, held by a lock file.
 
     Every event of the session is given to `on_event` in the event loop, in order.
     """
 
     def __init__(self, paths: MachinePaths, on_event: Callable[[Event], None]) -> None:
+        super().__init__(QMPClient(paths.name), paths.name)
         self._paths = paths
         self._on_event = on_event
-        self._client = QMPClient(paths.name)
         self._lock = -1
         self._reader: asyncio.Task[None] | None = None
 
@@ -63,10 +90,6 @@ class Monitor:
             await self.disconnect()
             raise
 
-    @property
-    def name(self) -> str:
-        return self._paths.name
-
     def _take_free(self) -> int:
         for number in range(MONITORS):
             descriptor = os.open(
@@ -87,25 +110,6 @@ class Monitor:
     async def _read(self) -> None:
         async for event in self._client.events:
             self._on_event(event)
-
-    async def execute(self, command: str, **arguments: object) -> Any:
-        """Run a command and return what it returns; raises MonitorError, never QMPError."""
-        try:
-            async with asyncio.timeout(EXECUTE_SECONDS):
-                return await self._client.execute(command, arguments or None)
-        except ExecuteError as error:
-            raise MonitorError(f"{command} on “{self.name}”: {error}") from error
-        except ExecInterruptedError as error:
-            raise MonitorError(f"“{self.name}” ended before it answered {command}") from error
-        except TimeoutError as error:
-            raise MonitorError(f"“{self.name}” did not answer {command}") from error
-        except QMPError as error:
-            raise MonitorError(f"{command} on “{self.name}”: {error}") from error
-
-    async def pass_descriptor(self, descriptor: int, name: str) -> None:
-        """Give QEMU a copy of an open file, to be called `name` there (QMP `getfd`)."""
-        self._client.send_fd_scm(descriptor)
-        await self.execute("getfd", fdname=name)
 
     @property
     def connected(self) -> bool:

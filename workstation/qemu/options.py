@@ -7,7 +7,7 @@ from pathlib import Path
 
 def as_json(value: Mapping[str, object]) -> str:
     """For `-blockdev`, `-device`, `-netdev` and `-object`, which take JSON (QEMU >= 7.2)."""
-    return json.dumps({key: part for key, part in value.items() if part is not None}, default=str)
+    return json.dumps(value, default=str)
 
 
 def quoted(value: str | Path) -> str:

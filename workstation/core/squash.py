@@ -1,0 +1,168 @@
+"""Making chains shorter: a layer is merged into what stands right on it.
+
+Merging only adds copies to what stands above, so every chain stays right all the while; the
+history says last that the layer is not needed any more. Into a head the copies go in place, by a
+running guest's own QEMU or by one without a machine. A frozen layer cannot be written: it, and all
+that stands on it, is made anew.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from workstation.core import heads
+from workstation.core.freeze import Progress, check_room
+from workstation.core.machine import Machine
+from workstation.core.store import Store
+from workstation.errors import NotAllowedError
+from workstation.model.host import HostFacts
+from workstation.model.layer import Head, History, Layer
+from workstation.qemu import graph
+from workstation.qemu.blockdev import DiskFile
+from workstation.qemu.monitor import Session
+from workstation.qemu.workbench import workbench
+
+
+async def squash(
+    machine: Machine, store: Store, facts: HostFacts, layer: Layer, progress: Progress
+) -> History:
+    """Merge the layer into everything of this machine that stands on it; its names go.
+
+    Returns the machine's new history, written already. Raises NotAllowedError where the layer is
+    what a frozen machine goes on from.
+    """
+    history = heads.read_history(machine.paths)
+    if history.head.layer == layer.id and history.head.resume == "layer":
+        raise NotAllowedError(
+            f"“{machine.name}” is to go on from the memory of that layer",
+            hint="start it first, or revert to another snapshot",
+        )
+    check_room(store.directory(layer.id), store.size(layer.id))
+    with store.adding():
+        if history.head.layer == layer.id:
+            await _into_head(machine, store, facts, layer, progress)
+        renamed = await _above_anew(machine, store, facts, layer, progress)
+        history = _without(history, layer, renamed)
+        heads.write_history(machine.paths, history)
+    for made in renamed.values():
+        store.protect(made)
+    return history
+
+
+def _without(history: History, layer: Layer, renamed: dict[str, str]) -> History:
+    """The history with the layer gone, and the layers above it under their new ids."""
+    snapshots = {
+        tag: renamed.get(one, one) for tag, one in history.snapshots.items() if one != layer.id
+    }
+    stands_on = history.head.layer
+    on = layer.parent if stands_on == layer.id else renamed.get(stands_on or "", stands_on)
+    head: Head = history.head.model_copy(update={"layer": on})
+    golden = history.golden if history.golden in snapshots else ""
+    return history.model_copy(update={"head": head, "snapshots": snapshots, "golden": golden})
+
+
+# -- into the head --------------------------------------------------------------
+
+
+async def _into_head(
+    machine: Machine, store: Store, facts: HostFacts, layer: Layer, progress: Progress
+) -> None:
+    if machine.pair():
+        if machine.monitor is None:
+            raise NotAllowedError(f"“{machine.name}” cannot be asked: {machine.view.reason}")
+        await _into_running(machine.monitor, store, layer, progress)
+    else:
+        head = heads.read_history(machine.paths).head
+        async with workbench(facts) as session:
+            for drive in layer.drives:
+                files = heads.chain_of(machine.paths, store, head, drive)
+                await merge_top(session, files, progress)
+        _sync(machine.paths.overlay(head.id, drive) for drive in layer.drives)
+
+
+async def _into_running(session: Session, store: Store, layer: Layer, progress: Progress) -> None:
+    tops = {drive: node for drive, (node, _) in (await graph.heads(session)).items()}
+    for drive in layer.drives:
+        below = store.disk_files(layer.parent, drive)
+        base = await graph.same_file(session, below[0].path) if below else ""
+        await graph.stream(session, tops[drive], base, progress)
+    await graph.barrier(session)
+
+
+async def merge_top(session: Session, files: tuple[DiskFile, ...], progress: Progress) -> None:
+    """Copy the second file of a chain into the first, in a QEMU without a machine."""
+    name = "merged"
+    await graph.open_chain(session, name, files)
+    base = f"{name}-2" if len(files) > 2 else ""
+    await graph.stream(session, name, base, progress)
+    await graph.close_chain(session, name, len(files))
+
+
+def _sync(files: Iterable[Path]) -> None:
+    import os
+
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# -- frozen layers above --------------------------------------------------------
+
+
+async def _above_anew(
+    machine: Machine, store: Store, facts: HostFacts, layer: Layer, progress: Progress
+) -> dict[str, str]:
+    """Make anew what stands on the layer: old id to new id."""
+    roots = heads.roots(heads.read_history(machine.paths))
+    mine = [store.read(one) for one in store.reachable(roots)]
+    renamed: dict[str, str] = {}
+    waiting = [(child, layer.parent) for child in mine if child.parent == layer.id]
+    while waiting:
+        child, parent = waiting.pop()
+        merge = layer if child.parent == layer.id else None
+        made = await _made_anew(store, facts, child, parent, merge, progress)
+        renamed[child.id] = made.id
+        waiting += [(next_, made.id) for next_ in mine if next_.parent == child.id]
+    return renamed
+
+
+async def _made_anew(
+    store: Store, facts: HostFacts, old: Layer, parent: str | None, merge: Layer | None,
+    progress: Progress,
+) -> Layer:  # fmt: skip
+    """The layer again, on another parent; with what is to be merged copied into it."""
+    with store.making() as directory:
+        for file in store.directory(old.id).iterdir():
+            await asyncio.to_thread(_second, file, directory / file.name, merge is not None)
+        drives = dict(old.drives)
+        if merge:
+            async with workbench(facts) as session:
+                for drive, below in merge.drives.items():
+                    if drive in old.drives:
+                        chain = store.disk_files(old.id, drive)[1:]
+                        top = DiskFile(directory / old.drives[drive].name)
+                        await merge_top(session, (top, *chain), progress)
+                    else:
+                        source = store.directory(merge.id) / below.name
+                        (directory / below.name).hardlink_to(source)
+                        drives[drive] = below
+        made = old.model_copy(update={"id": directory.name, "parent": parent, "drives": drives})
+        await asyncio.to_thread(store.publish, made, directory)
+    return made
+
+
+def _second(source: Path, target: Path, writable: bool) -> None:
+    """Another name for what stays as it is, a copy of an overlay that is to be written."""
+    if source.name in ("layer.json", "digests.json"):
+        return
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif writable and source.suffix == ".qcow2":
+        shutil.copyfile(source, target)
+        target.chmod(0o600)
+    else:
+        target.hardlink_to(source)
