@@ -12,6 +12,7 @@ from tests.test_guest import boot, small
 from workstation.core import heads, resume
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, NotFoundError, UsageError
+from workstation.model.host import Level
 from workstation.model.machine import State
 from workstation.model.profile import Accelerator, Profile
 
@@ -310,3 +311,77 @@ async def test_squashing_keeps_every_moment_above_right(station: Workstation) ->
     await station.wait_ready("one")
     assert (await recall(station, "one"))[1] == "word-b"
     assert await files_of(station, "one") == "only-a only-b "
+
+
+async def test_a_group_is_frozen_and_brought_back_together(station: Workstation) -> None:
+    for name in ("one", "two"):
+        await boot(station, name, with_disk(tags=["lab"]))
+        await remember(station, name, f"first-{name}")
+    await station.create("off", tiny(tags=["lab"], drives=[{"size": "16 MiB"}]))
+    await station.create("other", tiny())
+    apart = await station.layers.snapshot_group("lab", "together")
+    assert 0 <= apart < 60
+    for name in ("one", "two"):
+        assert station.view(name).state is State.RUNNING
+        await remember(station, name, "second")
+    await station.layers.revert_group("lab", "together", discard=True)
+    for name in ("one", "two"):
+        assert await recall(station, name) == (f"first-{name}", f"first-{name}")
+    assert "together" in station.layers.names_of("off").snapshots
+    assert not station.layers.names_of("other").snapshots
+    with pytest.raises(NotFoundError):
+        await station.layers.snapshot_group("nobody", "x")
+
+
+async def test_compacting_gives_back_what_is_zero(station: Workstation) -> None:
+    await boot(station, "one", with_disk())
+    await remember(station, "one", "first")
+    await station.layers.snapshot("one", "a")
+    async with Shell.on(station, "one") as shell:
+        await shell.run("dd if=/dev/urandom of=/data/big bs=1M count=40; sync")
+        await shell.run("dd if=/dev/zero of=/data/big bs=1M count=40 conv=notrunc; sync")
+    await station.stop("one")
+    freed = await station.layers.compact("one")
+    assert freed > 30 << 20
+    await station.start("one")
+    await station.wait_ready("one")
+    assert (await recall(station, "one"))[1] == "first"
+    async with Shell.on(station, "one") as shell:
+        assert await shell.run("tr -d '\\0' </data/big | wc -c") == "0"
+        assert await shell.run("ls -l /data/big | tr -s ' ' | cut -d' ' -f5") == str(40 << 20)
+
+
+async def test_deleting_files_in_the_guest_shrinks_the_head(station: Workstation) -> None:
+    await boot(station, "one", with_disk())
+    async with Shell.on(station, "one") as shell:
+        await shell.run("dd if=/dev/urandom of=/data/big bs=1M count=40; sync")
+        full = station.layers.written("one")
+        await shell.run("rm /data/big; sync; fstrim /data; sync")
+    await eventually(lambda: station.layers.written("one") < full - (30 << 20))
+
+
+async def test_the_store_check_finds_what_is_broken_and_mends_what_it_can(
+    station: Workstation,
+) -> None:
+    layers = station.layers
+    await station.create("one", tiny(drives=[{"size": "16 MiB"}]))
+    good = await layers.snapshot("one", "good")
+    bad = await layers.snapshot("one", "bad")
+    assert not [one for one in await layers.check(repair=True) if one.level is Level.PROBLEM]
+    assert {one.level for one in await layers.check()} == {Level.OK}
+    file = layers.store.directory(bad.id) / "drive0.qcow2"
+    file.chmod(0o600)
+    with file.open("r+b") as opened:
+        opened.seek(-1, os.SEEK_END)
+        opened.write(b"x")
+    found = {one.subject: one for one in await layers.check() if one.level is not Level.OK}
+    assert set(found) == {f"layer {bad.id}"}
+    texts = [one.text for one in await layers.check() if one.subject == f"layer {bad.id}"]
+    assert any("not as it was frozen" in text for text in texts)
+    assert any("can be written" in text for text in texts)
+    await layers.check(repair=True)
+    assert file.stat().st_mode & 0o222 == 0
+    (layers.store.directory(good.id) / "layer.json").unlink()
+    station.layers.store.forget()
+    lost = [one for one in await layers.check() if one.subject == "machine one"]
+    assert any("not there" in one.text for one in lost)

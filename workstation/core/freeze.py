@@ -37,12 +37,33 @@ Result = TypeVar("Result")
 Progress = Callable[[float, float], None]
 
 
+class Meeting:
+    """Where several machines wait for each other, each ready to be frozen at once."""
+
+    def __init__(self, members: int) -> None:
+        self._barrier = asyncio.Barrier(members)
+        self._moments: list[float] = []
+
+    async def stand_still(self, monitor: Monitor | None) -> None:
+        """Wait for the others, then stop the guest; without a guest only wait."""
+        await self._barrier.wait()
+        if monitor:
+            await monitor.execute("stop")
+            self._moments.append(asyncio.get_running_loop().time())
+
+    def apart(self) -> float:
+        """Seconds from the first guest that stood still to the last one."""
+        return max(self._moments) - min(self._moments) if self._moments else 0.0
+
+
 class Wish(NamedTuple):
     """What a snapshot is to be."""
 
     tag: str = ""
     note: str = ""
     memory: bool = True
+    meeting: Meeting | None = None
+    """Freeze at the same moment as others; the guest then stands still while it is saved."""
 
 
 def check_room(directory: Path, needed: int) -> None:
@@ -140,6 +161,8 @@ async def freeze_at_rest(machine: Machine, store: Store, qemu_img: str, wish: Wi
     paths = machine.paths
     history = heads.read_history(paths)
     old = history.head
+    if wish.meeting:
+        await wish.meeting.stand_still(None)
     with store.adding(), store.making() as directory:
         new = await heads.make_head(qemu_img, paths, heads.sizes_of(paths, old.id))
         files = _link_head(paths, old.id, directory)
@@ -186,14 +209,17 @@ async def freeze_live(
     old = history.head
     profile = machine.definition.profile if machine.definition else None
     check_room(paths.data, profile.memory if wish.memory and profile else 0)
-    was_running = (await monitor.execute("query-status"))["status"] == "running"
+    was_running = await is_running(monitor)
     with store.adding(), store.making() as directory:
         new = await heads.make_head(qemu_img, paths, heads.sizes_of(paths, old.id))
         atomic.write(paths.pending, json.dumps({"head": new}))
         try:
             await take_picture(monitor, directory / PICTURE)
+            if wish.meeting:
+                await wish.meeting.stand_still(monitor)
             memory = await _stand_still(machine, monitor, directory, wish, progress)
         except BaseException:
+            await asyncio.shield(let_go_on(monitor, was_running))
             paths.pending.unlink(missing_ok=True)
             heads.drop_other_heads(paths, old.id)
             raise
@@ -238,6 +264,18 @@ async def write_memory(monitor: Monitor, file: Path, progress: Progress) -> None
         await save_memory(monitor, descriptor, progress)
     finally:
         os.close(descriptor)
+
+
+async def let_go_on(monitor: Monitor, was_running: bool) -> None:
+    """After a move that came to nothing: the guest runs if it ran before."""
+    if was_running:
+        with suppress(MonitorError):
+            await monitor.execute("cont")
+
+
+async def is_running(monitor: Monitor) -> bool:
+    status = await monitor.execute("query-status")
+    return bool(status["status"] == "running")
 
 
 async def _switch(machine: Machine, monitor: Monitor, head: str, *, go_on: bool) -> None:

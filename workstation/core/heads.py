@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from workstation.core import atomic
+from workstation.core import atomic, library
 from workstation.core.store import Store
 from workstation.errors import InvalidError
 from workstation.model.layer import Head, History
@@ -108,3 +108,9 @@ def roots(history: History) -> list[str]:
     """The layers that a history leads to directly: its head's and its snapshots'."""
     head = [history.head.layer] if history.head.layer else []
     return [*head, *history.snapshots.values()]
+
+
+def sync(directory: Path) -> None:
+    """Make a head's files last; call it in a thread."""
+    library.sync_tree(directory)
+    atomic.sync_directory(directory)

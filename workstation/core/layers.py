@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core import freeze, heads, library, moves, names, verbs
+from workstation.core.check import Checked, check
+from workstation.core.compact import compact
 from workstation.core.squash import squash
 from workstation.core.store import Store
-from workstation.errors import NotAllowedError, UsageError
+from workstation.errors import NotAllowedError, NotFoundError, UsageError
 from workstation.model.layer import History, Layer
 from workstation.model.machine import Verb
 from workstation.model.units import format_size
@@ -252,6 +254,62 @@ class Layers:
                 raise NotAllowedError(
                     f"“{other}” stands on that layer too", hint=f"delete “{other}” first"
                 )
+
+    async def compact(self, name: str) -> int:
+        """Give back what a machine that is off does not need; returns bytes freed."""
+        station, machine = self._station, self._station.machine(name)
+        facts = await station.host_facts()
+        with (
+            station.working(f"compact {name}") as progress,
+            verbs.holding(machine, Verb.COMPACT, station.front_end),
+        ):
+            await freeze.mend(machine, self.store)
+            return await compact(machine, self.store, facts, _told(progress))
+
+    async def check(self, *, repair: bool = False) -> list[Checked]:
+        """Look whether every layer is whole; reads everything there is."""
+        facts = await self._station.host_facts()
+        with self._station.working("check the store") as progress:
+            found = []
+            async for one in check(self._station.paths, self.store, facts, repair=repair):
+                found.append(one)
+                progress(f"check the store: {one.subject}")
+        return found
+
+    # -- several at once ---------------------------------------------------------
+
+    def group(self, tag: str) -> list[str]:
+        """The machines whose profiles carry that tag; raises NotFoundError for none."""
+        from workstation.core import index
+
+        found = index.summaries(self._station.paths)
+        members = [name for name, summary in found.items() if tag in summary["tags"]]
+        if not members:
+            raise NotFoundError(f"no machine carries the tag “{tag}”", hint="see: workstation list")
+        return members
+
+    async def snapshot_group(self, group: str, tag: str, *, note: str = "") -> float:
+        """Freeze every machine of a group together; returns how far apart their moments are.
+
+        In seconds, from the first guest that stood still to the last one that did.
+        """
+        members = self.group(group)
+        for name in members:
+            moves.check_new_tag(name, self.names_of(name), tag)
+        meeting = freeze.Meeting(len(members))
+        wish = freeze.Wish(tag, note, True, meeting)
+        async with asyncio.TaskGroup() as tasks:
+            for name in members:
+                tasks.create_task(self._freeze(name, wish, f"snapshot {name} {tag}"))
+        return meeting.apart()
+
+    async def revert_group(self, group: str, tag: str, *, discard: bool = False) -> None:
+        """Bring every machine of a group back to the same snapshot."""
+        members = self.group(group)
+        for name in members:
+            moves.find_tag(name, self.names_of(name), tag)
+        for name in members:
+            await self.revert(name, tag, discard=discard)
 
     # -- keeping ----------------------------------------------------------------
 

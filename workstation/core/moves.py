@@ -9,7 +9,14 @@ from uuid import uuid4
 
 from workstation.core import atomic, heads, library
 from workstation.core.create import with_new_macs, write_definition
-from workstation.core.freeze import Progress, check_room, provenance, write_memory
+from workstation.core.freeze import (
+    Progress,
+    check_room,
+    is_running,
+    let_go_on,
+    provenance,
+    write_memory,
+)
 from workstation.core.machine import Machine
 from workstation.core.store import Store
 from workstation.errors import MonitorError, NotFoundError, UsageError
@@ -65,12 +72,14 @@ async def suspend(machine: Machine, progress: Progress) -> None:
     check_room(paths.data, profile.memory if profile else 0)
     target = paths.head(history.head.id) / memory.name
     target.unlink(missing_ok=True)
+    was_running = await is_running(monitor)
     try:
         await write_memory(monitor, target, progress)
     except BaseException:
         target.unlink(missing_ok=True)
+        await asyncio.shield(let_go_on(monitor, was_running))
         raise
-    await asyncio.to_thread(library.sync_tree, target.parent)
+    await asyncio.to_thread(heads.sync, target.parent)
     head = history.head.model_copy(update={"resume": "head", "memory": memory})
     heads.write_history(paths, history.model_copy(update={"head": head}))
 

@@ -8,7 +8,6 @@ that stands on it, is made anew.
 
 import asyncio
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 from workstation.core import heads
@@ -78,7 +77,7 @@ async def _into_head(
             for drive in layer.drives:
                 files = heads.chain_of(machine.paths, store, head, drive)
                 await merge_top(session, files, progress)
-        _sync(machine.paths.overlay(head.id, drive) for drive in layer.drives)
+        await asyncio.to_thread(heads.sync, machine.paths.head(head.id))
 
 
 async def _into_running(session: Session, store: Store, layer: Layer, progress: Progress) -> None:
@@ -97,17 +96,6 @@ async def merge_top(session: Session, files: tuple[DiskFile, ...], progress: Pro
     base = f"{name}-2" if len(files) > 2 else ""
     await graph.stream(session, name, base, progress)
     await graph.close_chain(session, name, len(files))
-
-
-def _sync(files: Iterable[Path]) -> None:
-    import os
-
-    for file in files:
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 # -- frozen layers above --------------------------------------------------------

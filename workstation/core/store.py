@@ -58,6 +58,10 @@ class Store:
                 ) from error
         return self._known[layer]
 
+    def forget(self) -> None:
+        """Read every manifest anew from now on."""
+        self._known.clear()
+
     def chain(self, layer: str | None) -> list[Layer]:
         """The layer and those below it, from the top to the bottom."""
         found: list[Layer] = []

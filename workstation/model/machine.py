@@ -70,6 +70,7 @@ class Verb(StrEnum):
     SUSPEND = "suspend"
     REVERT = "revert"
     SQUASH = "squash"
+    COMPACT = "compact"
 
 
 ALLOWED: Mapping[Verb, frozenset[State]] = {
@@ -86,6 +87,7 @@ ALLOWED: Mapping[Verb, frozenset[State]] = {
     Verb.SUSPEND: frozenset({State.RUNNING, State.PAUSED}),
     Verb.REVERT: frozenset(State),
     Verb.SQUASH: _AT_REST | {State.RUNNING, State.PAUSED},
+    Verb.COMPACT: _AT_REST,
 }
 
 

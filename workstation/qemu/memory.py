@@ -28,7 +28,8 @@ async def save_memory(
 ) -> Saved:
     """Write the memory of a guest that runs on meanwhile; at the return it stands still.
 
-    `progress` gets bytes done and in all. Where this fails or is cancelled the guest runs on.
+    `progress` gets bytes done and in all. Where this fails or is cancelled the guest may stand
+    still or not: the caller lets it go on.
     """
     await monitor.execute("migrate-set-parameters", **{"max-bandwidth": UNTHROTTLED})
     await monitor.pass_descriptor(descriptor, "memory")
@@ -61,12 +62,11 @@ async def _finished(monitor: Monitor, progress: Callable[[float, float], None]) 
 
 
 async def _give_up(monitor: Monitor) -> None:
-    """Let the guest go on as if nothing had been."""
+    """End the migration; the guest stays as it is, running or not."""
     try:
         await monitor.execute("migrate_cancel")
         while await _moving(monitor):  # noqa: ASYNC110 (asked, not told: no event is sure to come)
             await asyncio.sleep(_POLL_SECONDS)
-        await monitor.execute("cont")
     except MonitorError:
         return  # QEMU has ended: there is nothing left to go on
 
