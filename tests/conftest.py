@@ -132,5 +132,6 @@ class Shell:
         async with asyncio.timeout(seconds):
             text = (await self._reader.readuntil(f"{mark}\r\n".encode())).decode(errors="replace")
         lines = text.replace("\r", "").splitlines()
-        first = next(i for i, line in enumerate(lines) if f"'{mark[:3]}''" in line)
+        # Echoed twice where it was typed before the prompt was there.
+        first = max(i for i, line in enumerate(lines) if f"'{mark[:3]}''" in line)
         return "\n".join(lines[first + 1 : -1])

@@ -56,7 +56,7 @@ async def test_what_a_guest_can_see_is_pinned(station: Workstation) -> None:
     view = await station.create("one", profile)
     assert view.profile
     assert view.profile.machine.type.startswith("pc-q35-")
-    assert view.profile.cpu.model == "Nehalem"
+    assert view.profile.cpu.model == "Nehalem-v1"
     assert view.profile.networks[0].mac
     other = await station.create("two", profile)
     assert other.profile

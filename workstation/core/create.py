@@ -82,8 +82,8 @@ def _adopt_boot_files(profile: Profile, images: Images, machine: MachinePaths) -
         (profile.boot.initrd, machine.initrd),
     ):
         if reference:
-            trusted = not reference.startswith("/")
-            library.adopt_file(images.resolve(reference), target, trusted=trusted)
+            source = images.resolve(reference)
+            library.adopt_file(source, target, trusted=images.owns(source))
 
 
 async def _make_drive(
@@ -106,8 +106,10 @@ def _adopt_base(images: Images, machine: MachinePaths, number: int, drive: Drive
             f" {format_size(least)}",
             hint="a drive cannot be smaller than its image",
         )
-    trusted = not (drive.image or "").startswith("/")
-    library.adopt_file(source, machine.base(f"drive{number}", image_format), trusted=trusted)
+    base = machine.base(f"drive{number}", image_format)
+    library.adopt_file(source, base, trusted=images.owns(source))
+    if qcow2.virtual_size(base, image_format) != least:
+        raise UsageError(f"{source} changed while it was copied", hint="try again")
     return drive.size or least
 
 
