@@ -14,11 +14,14 @@ from pathlib import Path
 import hypothesis  # noqa: F401
 import pytest
 
+from workstation.core import heads
 from workstation.core.images import Images
+from workstation.core.store import Store
 from workstation.core.workstation import Workstation
 from workstation.model.profile import Profile
 from workstation.paths import MachinePaths, Paths
 from workstation.qemu import procfs
+from workstation.qemu.blockdev import DiskFile
 
 ENVIRON = dict(os.environ)
 """As it was before any test changed it."""
@@ -80,6 +83,22 @@ def tiny(**changes: object) -> Profile:
     """A machine with firmware only: real QEMU, up in a tenth of a second."""
     basis: dict[str, object] = {"name": "tiny", "memory": "32 MiB", "networks": []}
     return Profile.model_validate(basis | changes)
+
+
+def overlay(machine: MachinePaths, drive: str = "drive0") -> Path:
+    """The file that the machine writes that drive to."""
+    return machine.overlay(heads.read_history(machine).head.id, drive)
+
+
+def chain(paths: Paths, name: str, drive: str = "drive0") -> tuple[DiskFile, ...]:
+    """The files of a machine's drive, from its head to its base."""
+    machine = paths.machine(name)
+    return heads.chain_of(machine, Store(paths), heads.read_history(machine).head, drive)
+
+
+def base(paths: Paths, name: str, drive: str = "drive0") -> Path:
+    """The image that the machine's drive stands on."""
+    return chain(paths, name, drive)[-1].path
 
 
 async def eventually(truth: Callable[[], bool], seconds: float = 20.0) -> None:

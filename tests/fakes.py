@@ -237,7 +237,7 @@ class FakeWorkstation(Workstation):
         await self._called(verb, name, *more)
         self.change(name, state=state, since=NOW, reason="")
 
-    async def start(self, name: str, *, force: bool = False) -> None:
+    async def start(self, name: str, *, force: bool = False, cold: bool = False) -> None:
         if not force and "overcommit" in self.fails:
             await self._called("start", name)
             raise self.fails["overcommit"]
@@ -269,7 +269,7 @@ class FakeWorkstation(Workstation):
         await self.start("sales-demo")
         return "sales-demo"
 
-    async def wait_ready(self, name: str, *, timeout: float = 60.0) -> None:  # noqa: ASYNC109
+    async def wait_ready(self, name: str, *, timeout: float = 120.0, since: int = 0) -> None:  # noqa: ASYNC109
         await self._called("wait_ready", name)
 
     def cancel(self, activity: int) -> None:
@@ -366,8 +366,8 @@ def app_on(station: FakeWorkstation, **more: Any) -> WorkstationApp:
 async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
     """Let the program run until the condition holds; raises TimeoutError if it never does."""
     async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.002)
+        while not condition():  # noqa: ASYNC110 (it may be anything on the screen)
+            await asyncio.sleep(0.01)
     await pilot.pause()
 
 
@@ -383,7 +383,7 @@ async def opened(
 ) -> AsyncIterator[tuple[WorkstationApp, Pilot[None]]]:
     """The program, open on this station."""
     app = app_on(station)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         yield app, pilot
 
@@ -432,12 +432,12 @@ class PlayingWorkstation(FakeWorkstation):
     """One that moves by itself from the moment it is entered."""
 
     stormy = False
-    _tasks: tuple[asyncio.Task[None], ...] = ()
+    _players: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
         players = [play(self), storm(self)] if self.stormy else [play(self)]
-        self._tasks = tuple(asyncio.create_task(player) for player in players)
+        self._players = tuple(asyncio.create_task(player) for player in players)
         return self
 
     async def __aexit__(
@@ -446,7 +446,7 @@ class PlayingWorkstation(FakeWorkstation):
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        for task in self._tasks:
+        for task in self._players:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

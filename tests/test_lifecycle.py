@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.conftest import eventually, tiny
+from tests.conftest import eventually, overlay, tiny
 from workstation.core import run
 from workstation.core.lock import MachineLock
 from workstation.core.workstation import Workstation
@@ -56,7 +56,7 @@ async def test_what_a_guest_can_see_is_pinned(station: Workstation) -> None:
     view = await station.create("one", profile)
     assert view.profile
     assert view.profile.machine.type.startswith("pc-q35-")
-    assert view.profile.cpu.model == "Nehalem"
+    assert view.profile.cpu.model == "Nehalem-v1"
     assert view.profile.networks[0].mac
     other = await station.create("two", profile)
     assert other.profile
@@ -142,7 +142,7 @@ async def test_the_lock_is_shown_while_it_is_held_and_not_after(station: Worksta
 
 async def test_a_launch_failure_gives_qemus_words_and_the_cause(station: Workstation) -> None:
     await station.create("one", tiny(drives=[{"size": "16 MiB"}]))
-    station.paths.machine("one").overlay("drive0").unlink()
+    overlay(station.paths.machine("one")).unlink()
     with pytest.raises(LaunchError, match=r"exit code 1.*a file is missing") as failed:
         await station.start("one")
     assert "drive0.qcow2" in failed.value.details
@@ -273,5 +273,5 @@ async def test_qemu_has_a_session_and_private_files_of_its_own(station: Workstat
     assert os.getsid(pid) != os.getsid(0)
     machine = station.paths.machine("one")
     assert machine.runtime.stat().st_mode & 0o777 == 0o700
-    for path in (machine.overlay("drive0"), machine.file, machine.serial_log, machine.run):
+    for path in (overlay(machine), machine.file, machine.serial_log, machine.run):
         assert path.stat().st_mode & 0o077 == 0, path

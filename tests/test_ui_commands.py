@@ -58,18 +58,14 @@ async def test_a_key_acts_on_the_selected_machine(
         assert station.calls == [call]
 
 
-@pytest.mark.parametrize(
-    ("name", "key"), [("debian-12", "S"), ("debian-12", "c"), ("sales-demo", "s"), ("typo", "s"),
-                      ("sales-demo", "d"), ("debian-12", "F"), ("debian-12", "R")]
-)  # fmt: skip
-async def test_a_key_does_nothing_where_the_state_forbids_it(name: str, key: str) -> None:
+async def test_a_key_does_nothing_where_the_state_forbids_it() -> None:
     station = library()
     async with opened(station) as (app, pilot):
-        app.library.go_to(name)
-        await pilot.press(key)
-        await pilot.pause()
-        assert station.calls == []
-        assert app.screen is app.library
+        for name, keys in (("debian-12", "ScFRp"), ("sales-demo", "sd"), ("typo", "s")):
+            app.library.go_to(name)
+            await pilot.press(*keys)
+            assert station.calls == []
+            assert app.screen is app.library
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The parts of the screens that need no screen."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +29,7 @@ from workstation.ui.widgets.facts import address
         (b"\xff\xfe", ["\ufffd\ufffd"]),
         (b"a\tb", ["a       b"]),
         (b"x" * 25, ["x" * 20, "x" * 5]),
-        (b"\x1b[", ["["]),
+        (b"cut off \x1b[", ["cut off"]),
         (b"", []),
         (b"\r\n \r\n", []),
     ],
@@ -81,3 +84,13 @@ def test_how_to_reach_a_port(forward: str, text: str) -> None:
 def test_a_free_name() -> None:
     assert free_name("a", []) == "a"
     assert free_name("a", ["a", "a-2"]) == "a-3"
+
+
+def test_the_first_frame_needs_neither_the_core_nor_pydantic() -> None:
+    program = (
+        "import sys, workstation.ui.app; "
+        "print([name for name in sys.modules if name.split('.')[0] == 'pydantic'"
+        " or name.startswith(('workstation.core', 'workstation.qemu', 'workstation.profile'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

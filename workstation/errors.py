@@ -18,7 +18,12 @@ the particulars (`details`, possibly many lines). All three may quote a guest or
 stranger's file: whoever prints them passes them through `workstation.model.text.safe`.
 """
 
-from typing import ClassVar
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Every command waits for this module, and a listing needs `typing` for nothing else.
+    from typing import ClassVar
 
 
 class WorkstationError(Exception):

@@ -1,4 +1,4 @@
-"""Every name that the program uses on disk, spelled once.
+"""Every name that the program uses on disk, spelled once (a few of them in roots.py).
 
     $XDG_DATA_HOME/workstation/machines/NAME/    what must last
         machine.yaml      the machine: its identity and its resolved profile
@@ -16,10 +16,10 @@
     $XDG_DATA_HOME/workstation/layers/ID/        frozen layers (core/store.py)
     $XDG_DATA_HOME/workstation/making, trash     machines half made, half deleted: never listed
     $XDG_CONFIG_HOME/workstation/                settings.yaml, profiles/
-    $XDG_CACHE_HOME/workstation/                 images/, host.json, index.json
+    $XDG_CACHE_HOME/workstation/                 images/, host.json, index.json, fault.txt
     $XDG_RUNTIME_DIR/workstation/NAME/           sockets and their locks, mode 0700
 
-Imported by `workstation list`, so it keeps to the modules that start quickly.
+What is quick to start takes roots.py instead: loading `pathlib` takes long.
 """
 
 import os
@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workstation.errors import HostError, UsageError
+from workstation.roots import INDEX, LOCK, MACHINE_FILE, MACHINES, Roots
 
 SOCKET_PATH_BYTES = 107
 """Longest path of a unix socket: `sun_path` has 108 bytes with its final NUL (unix(7))."""
@@ -44,12 +45,12 @@ class MachinePaths:
     def __init__(self, data: Path, runtime: Path) -> None:
         self.data = data
         self.runtime = runtime
-        self.file = data / "machine.yaml"
+        self.file = data / MACHINE_FILE
         self.history = data / "history.json"
         self.pending = data / "pending.json"
         self.heads = data / "heads"
         self.boot = data / "boot"
-        self.lock = data / "lock"
+        self.lock = data / LOCK
         self.run = data / "run.json"
         self.process = data / "process"
         self.exit = data / "exit"
@@ -60,7 +61,6 @@ class MachinePaths:
         self.agent = runtime / "agent.sock"
         self.vnc = runtime / "vnc.sock"
         self.gdb = runtime / "gdb.sock"
-        self.tpm = runtime / "tpm.sock"
         self.tpm_state = data / "tpm"
         self.tpm_log = data / "tpm.log"
         self.kernel = self.boot / "vmlinuz"
@@ -84,8 +84,13 @@ class MachinePaths:
         """The overlay of the drive in that head; `drive` is its id, or `nvram`."""
         return self.heads / head / f"{drive}.qcow2"
 
-    def share_socket(self, tag: str) -> Path:
-        return self.runtime / f"fs-{tag}.sock"
+    def share_socket(self, share: str) -> Path:
+        """Where QEMU and the virtiofsd of the share with that id meet."""
+        return self.runtime / f"{share}.sock"
+
+    def cable(self, network: str) -> Path:
+        """The far end of the cable of a network without anybody else."""
+        return self.runtime / f"{network}.sock"
 
 
 class Paths:
@@ -96,7 +101,7 @@ class Paths:
         self.config = config
         self.cache = cache
         self.runtime = runtime
-        self.machines = data / "machines"
+        self.machines = data / MACHINES
         self.layers = data / "layers"
         self.store_lock = data / "layers.lock"
         self.making = data / "making"
@@ -105,29 +110,17 @@ class Paths:
         self.profiles = config / "profiles"
         self.images = cache / "images"
         self.host_cache = cache / "host.json"
-        self.index = cache / "index.json"
+        self.index = cache / INDEX
+        self.fault = cache / "fault.txt"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Paths":
-        """The roots after the XDG base directory specification.
+        """The roots after the XDG base directory specification (roots.py)."""
+        return cls.at(Roots(environ))
 
-        Without `XDG_RUNTIME_DIR` (a container, `su`), `/run/user/UID` serves if it is ours,
-        else a private directory below `/tmp`.
-        """
-        env = os.environ if environ is None else environ
-        home = Path(env.get("HOME") or Path.home())
-
-        def root(variable: str, default: Path) -> Path:
-            value = env.get(variable, "")
-            # The specification: a relative path is invalid and ignored.
-            return Path(value) / "workstation" if value.startswith("/") else default
-
-        return cls(
-            root("XDG_DATA_HOME", home / ".local/share/workstation"),
-            root("XDG_CONFIG_HOME", home / ".config/workstation"),
-            root("XDG_CACHE_HOME", home / ".cache/workstation"),
-            root("XDG_RUNTIME_DIR", _default_runtime()),
-        )
+    @classmethod
+    def at(cls, roots: Roots) -> "Paths":
+        return cls(Path(roots.data), Path(roots.config), Path(roots.cache), Path(roots.runtime))
 
     def machine(self, name: str) -> MachinePaths:
         return MachinePaths(self.machines / name, self.runtime / name)
@@ -160,14 +153,6 @@ class Paths:
                 f" {SOCKET_PATH_BYTES} bytes",
                 hint="choose a shorter name, or set XDG_RUNTIME_DIR to a shorter path",
             )
-
-
-def _default_runtime() -> Path:
-    uid = os.getuid()
-    session = Path(f"/run/user/{uid}")
-    if session.is_dir() and os.access(session, os.W_OK):
-        return session / "workstation"
-    return Path(f"/tmp/workstation-{uid}")  # noqa: S108 (its owner and mode are checked)
 
 
 def shipped(kind: str) -> Path:

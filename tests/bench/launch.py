@@ -1,15 +1,16 @@
 """Launch to QMP-ready: `Workstation.start` beside the very same QEMU with a bare socket."""
 
 import asyncio
-import json
 import re
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from tests.bench.home import Home, home
-from tests.bench.measure import Clock, Figure, in_turns, median_figure
+from tests.bench.measure import Clock, Figure, in_turns
+from tests.bench.qmp import Plain
 from workstation.core import run
 from workstation.core.workstation import Workstation
 
@@ -30,7 +31,7 @@ async def row() -> list[Figure]:
 
             mine, other = await in_turns("launch", ours, raw, COUNT)
     return [
-        median_figure(
+        Figure(
             "launch to QMP-ready", mine, raw=other, raw_name="raw QEMU, same options",
             ratio_limit=1.25,
         )
@@ -48,21 +49,19 @@ def _raw(place: Home) -> float:
     """From before its process until it has answered `qmp_capabilities`."""
     record = run.read(place.paths.machine(NAME))
     assert record
-    with Clock() as clock, _started(place, record.argv) as (process, monitor):
-        _negotiate(monitor)
-        clock.stop()
-        monitor.sendall(b'{"execute": "quit"}\n')
+    with Clock() as clock, _started(place, record.argv) as (process, path):
+        with Plain(path) as monitor:
+            clock.stop()
+            monitor.execute("quit")
         process.wait(30)
     return clock.seconds
 
 
 @contextmanager
-def _started(
-    place: Home, argv: list[str]
-) -> Iterator[tuple["subprocess.Popen[bytes]", socket.socket]]:
-    """QEMU with our argv, but sockets made here, and a connection to its first monitor."""
+def _started(place: Home, argv: list[str]) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    """QEMU with our argv, but sockets made here, and the path of its first monitor."""
     with ExitStack() as stack:
-        listeners: dict[str, socket.socket] = {}
+        listeners: dict[Path, socket.socket] = {}
         runtime = place.paths.machine(NAME).runtime
 
         def listen(match: re.Match[str]) -> str:
@@ -71,7 +70,7 @@ def _started(
             path.unlink(missing_ok=True)
             listener.bind(str(path))
             listener.listen(1)
-            listeners[str(path)] = listener
+            listeners[path] = listener
             return f",fd={listener.fileno()},"
 
         words = [re.sub(r",fd=\d+,", listen, word) for word in argv]
@@ -82,17 +81,8 @@ def _started(
             pass_fds=[listener.fileno() for listener in listeners.values()],
         )  # fmt: skip
         try:
-            monitor = stack.enter_context(socket.socket(socket.AF_UNIX))
-            monitor.connect(next(iter(listeners)))
-            yield process, monitor
+            yield process, next(iter(listeners))
         finally:
             if process.poll() is None:
                 process.kill()
             process.wait(30)
-
-
-def _negotiate(monitor: socket.socket) -> None:
-    with monitor.makefile("rb") as lines:
-        assert "QMP" in json.loads(lines.readline())
-        monitor.sendall(b'{"execute": "qmp_capabilities"}\n')
-        assert json.loads(lines.readline()) == {"return": {}}

@@ -1,6 +1,5 @@
 """How a figure is taken: in turns with what it is held against, and summed up."""
 
-import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,13 +12,9 @@ Take = Callable[[], Awaitable[float]]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Values of one kind, in seconds or, for `share`, in parts of one."""
+    """Values of one kind, in seconds or in parts of one."""
 
     values: Sequence[float]
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.values)
 
     @property
     def low(self) -> float:
@@ -41,21 +36,28 @@ class Figure:
 
     name: str
     ours: Series
-    shown: float
-    """What of `ours` the target is about: its median, a percentile."""
-    label: str = "median"
     raw: Series | None = None
     raw_name: str = ""
+    percent: int = 50
+    """The percentile that the target is about; 50 is the median."""
     limit: float | None = None
-    """The target: of `shown`, or of the ratio to `raw` where `ratio_limit`; None: for information."""
+    """The target for it; None where it is shown for information."""
     ratio_limit: float | None = None
+    """The target for it against the same percentile of `raw`."""
     unit: str = "s"
     """`s`, shown in ms, or `%` of one core."""
-    note: str = ""
+
+    @property
+    def shown(self) -> float:
+        return self.ours.percentile(self.percent)
+
+    @property
+    def raw_shown(self) -> float | None:
+        return self.raw.percentile(self.percent) if self.raw else None
 
     @property
     def ratio(self) -> float | None:
-        return self.shown / self.raw.median if self.raw else None
+        return self.shown / self.raw_shown if self.raw_shown else None
 
     @property
     def ok(self) -> bool | None:
@@ -63,10 +65,6 @@ class Figure:
         if self.ratio_limit is not None and self.ratio is not None:
             return self.ratio <= self.ratio_limit
         return None if self.limit is None else self.shown < self.limit
-
-
-def median_figure(name: str, ours: Series, **more: object) -> Figure:
-    return Figure(name, ours, ours.median, **more)  # type: ignore[arg-type]
 
 
 async def in_turns(name: str, first: Take, second: Take, count: int) -> tuple[Series, Series]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tests.bench.measure import Figure, Series
 
 _COLUMNS = (
-    ("figure", 44), ("ours", 30), ("beside it", 52), ("ratio", 6), ("target", 9), ("", 4),
+    ("figure", 52), ("ours", 26), ("beside it", 60), ("ratio", 6), ("target", 9), ("", 4),
 )  # fmt: skip
 
 
@@ -15,12 +15,10 @@ def heading() -> Iterator[str]:
 
 
 def lines(figure: Figure) -> Iterator[str]:
-    raw = f"{_values(figure.raw, figure.unit)} {figure.raw_name}" if figure.raw else ""
-    shown = _value(figure.shown, figure.unit)
-    ours = f"{figure.label} {shown} ({_range(figure.ours, figure.unit)})"
+    raw = f"{_values(figure, figure.raw)} {figure.raw_name}" if figure.raw else ""
     yield _line((
         figure.name,
-        ours,
+        _values(figure, figure.ours),
         raw,
         f"{figure.ratio:.2f}" if figure.ratio is not None else "",
         _target(figure),
@@ -37,8 +35,12 @@ def _line(cells: "Iterator[str] | tuple[str, ...]") -> str:
     )
 
 
-def _values(series: Series, unit: str) -> str:
-    return f"{_value(series.median, unit)} ({_range(series, unit)})"
+def _values(figure: Figure, series: Series) -> str:
+    """The percentile that counts, and in brackets the lowest and the highest value."""
+    label = "" if figure.percent == 50 else f"p{figure.percent} "
+    shown = _value(series.percentile(figure.percent), figure.unit)
+    several = f" ({_range(series, figure.unit)})" if len(series.values) > 1 else ""
+    return f"{label}{shown}{several}"
 
 
 def _range(series: Series, unit: str) -> str:

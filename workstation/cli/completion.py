@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from workstation.paths import Paths
+from workstation.paths import Paths, shipped
 
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
@@ -21,13 +21,20 @@ def machine_names() -> list[str]:
     return names(Paths.from_environment())
 
 
-def profile_names() -> list[str]:
-    from workstation.profile.catalog import list_profiles
+def tags() -> list[str]:
+    from workstation.core.overview import rows
+    from workstation.roots import Roots
 
-    return [entry.name for entry in list_profiles(Paths.from_environment())]
+    return sorted({tag for row in rows(Roots()) for tag in row["tags"]})
 
 
-def recipe_names() -> list[str]:
+def profiles() -> list[str]:
+    """The files' names only: loading each takes longer than a person waits for a key."""
+    places = (shipped("profiles"), Paths.from_environment().profiles)
+    return sorted({file.stem for place in places for file in place.glob("*.y*ml")})
+
+
+def recipes() -> list[str]:
     from workstation.core.images import Images
 
     return Images(Paths.from_environment()).recipes()

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workstation.cli import complain
 from workstation.cli.table import table
+from workstation.cli.trouble import complain
 from workstation.errors import InvalidError, NotFoundError
 from workstation.model.text import safe_line
 from workstation.paths import Paths
@@ -43,13 +43,15 @@ def show(call: "Call") -> None:
 
 def validate(call: "Call") -> int:
     """Every problem of every file; 0 only where there is none."""
+    from workstation.profile.catalog import find_profile
     from workstation.profile.load import load_profile
     from workstation.profile.problems import ProfileError
 
     code, rows = 0, []
     for file in call.files:
         try:
-            load_profile(Path(file))
+            path = Path(file)
+            load_profile(path if path.exists() else find_profile(Paths.from_environment(), file))
             rows.append({"file": file, "valid": True, "problems": []})
         except (InvalidError, NotFoundError) as error:
             code = error.exit_code

@@ -1,6 +1,10 @@
 """Plain text in columns. Imported by `workstation list`: quick modules only."""
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

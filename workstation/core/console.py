@@ -127,8 +127,11 @@ class _Screen:
 @contextlib.contextmanager
 def _terminal(out: int) -> Iterator[_Screen]:
     """The same terminal, opened anew: a mode of this descriptor is nobody else's."""
-    name = os.ttyname(out) if os.isatty(out) else ""
-    own = os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC) if name else out
+    own = out
+    if os.isatty(out):
+        with contextlib.suppress(OSError):
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            own = os.open(f"/proc/self/fd/{out}", flags)
     screen = _Screen(own)
     try:
         yield screen
@@ -141,7 +144,7 @@ def _terminal(out: int) -> Iterator[_Screen]:
 async def _writable(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
-    loop.add_writer(descriptor, lambda: ready.done() or ready.set_result(None))
+    loop.add_writer(descriptor, lambda: None if ready.done() else ready.set_result(None))
     try:
         await ready
     finally:
@@ -163,9 +166,14 @@ async def _relay(
             left.set()
 
     async def show() -> None:
-        with contextlib.suppress(ConnectionError):
+        try:
             while data := await reader.read(_READ):
                 await screen.show(data)
+        except ConnectionError:
+            return
+        except OSError:
+            # The terminal went away.
+            left.set()
 
     with _heard(descriptor, typed, left):
         tasks = {asyncio.create_task(show()), asyncio.create_task(left.wait())}
@@ -190,7 +198,7 @@ def _typed(descriptor: int) -> bytes:
 
 @contextlib.contextmanager
 def _heard(descriptor: int, typed: Callable[[], None], left: asyncio.Event) -> Iterator[None]:
-    """Call `typed` for the keyboard; a signal to end leaves too, so that the terminal is put back."""
+    """Call `typed` for the keyboard; a signal to end leaves too, and so puts the terminal back."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGHUP)
     loop.add_reader(descriptor, typed)

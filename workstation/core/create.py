@@ -94,8 +94,8 @@ def _adopt_boot_files(profile: Profile, images: Images, machine: MachinePaths) -
         (profile.boot.initrd, machine.initrd),
     ):
         if reference:
-            trusted = not reference.startswith("/")
-            library.adopt_file(images.resolve(reference), target, trusted=trusted)
+            source = images.resolve(reference)
+            library.adopt_file(source, target, trusted=images.owns(source))
 
 
 def _make_base(store: Store, images: Images, machine: MachinePaths, profile: Profile) -> str | None:
@@ -125,11 +125,15 @@ def _adopt_image(images: Images, drive: Drive, name: str, directory: Path) -> La
     least = qcow2.virtual_size(source, image_format)
     if drive.size is not None and drive.size < least:
         raise UsageError(
-            f"{name} is to have {format_size(drive.size)}, and its image has {format_size(least)}",
+            f"drives[{name.removeprefix('drive')}].size is {format_size(drive.size)}, and its"
+            f" image has {format_size(least)}",
             hint="a drive cannot be smaller than its image",
         )
     file = LayerFile(name=f"{name}.{image_format}", format=image_format)
-    library.adopt_file(source, directory / file.name, trusted=not reference.startswith("/"))
+    target = directory / file.name
+    library.adopt_file(source, target, trusted=images.owns(source))
+    if qcow2.virtual_size(target, image_format) != least:
+        raise UsageError(f"{source} changed while it was copied", hint="try again")
     return file
 
 

@@ -165,30 +165,9 @@ _PRIVATE_MODES = re.compile(r"\?([0-9;]*)\Z")
 
 _INSERT = "4"
 _ALLOWED_MODES = frozenset(
-    [
-        "1",
-        "5",
-        "6",
-        "7",
-        "12",
-        "25",
-        "45",
-        "47",
-        "66",
-        "1000",
-        "1002",
-        "1003",
-        "1004",
-        "1005",
-        "1006",
-        "1015",
-        "1047",
-        "1048",
-        "1049",
-        "2004",
-        "2026",
-    ]
-)
+    map(str, (1, 5, 6, 7, 12, 25, 45, 47, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1047, 1048,
+              1049, 2004, 2026))
+)  # fmt: skip
 """Cursor keys, reverse screen, origin, wrap, blink, cursor, reverse wrap, alternate screen, keypad,
 mouse, focus, pasting, synchronized output."""
 _SET_AT_REST = frozenset({"7", "25"})

@@ -55,8 +55,8 @@ def drive_ids(profile: Profile) -> list[str]:
 async def make_head(qemu_img: str, machine: MachinePaths, sizes: Mapping[str, int]) -> str:
     """A new head with a blank overlay a drive, `sizes` in bytes; returns its id."""
     head = new_id()
-    directory = machine.head(head)
-    directory.mkdir(mode=0o700, parents=True)
+    machine.heads.mkdir(mode=0o700, exist_ok=True)
+    machine.head(head).mkdir(mode=0o700)
     for drive, size in sizes.items():
         await image.create_overlay(qemu_img, machine.overlay(head, drive), size)
     return head

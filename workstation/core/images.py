@@ -17,6 +17,8 @@ from workstation.errors import InvalidError, NotFoundError
 from workstation.paths import Paths, shipped
 
 MANIFEST = "image.yaml"
+ENDINGS = (".qcow2", ".raw", ".img", ".iso")
+"""Of a person's own disk images and discs."""
 
 _UNFINISHED = ".building-"
 _LOCK = ".lock"
@@ -99,12 +101,26 @@ class Images:
                 known = ", ".join(f"{name}/{file}" for file in image.files)
                 raise NotFoundError(f"“{ref}” has more than one file", hint=f"one of: {known}")
             file = next(iter(image.files))
-        return _existing(self._root / name / file, self._how_to_get(name), what=ref)
+        path = self._root / name / file if file else self._own(name)
+        return _existing(path, self._how_to_get(ref), what=ref)
 
-    def _how_to_get(self, name: str) -> str:
+    def owns(self, path: Path) -> bool:
+        """Whether the file is of a finished image, so that nobody writes to it any more."""
+        image = self.get(path.parent.name) if path.parent.parent == self._root else None
+        return image is not None and path.name in image.files
+
+    def _own(self, name: str) -> Path:
+        """A person's own file: `debian-12.qcow2` for “debian-12”, or just of that name."""
+        files = (self._root / f"{name}{ending}" for ending in ENDINGS)
+        return next((file for file in files if file.is_file()), self._root / name)
+
+    def _how_to_get(self, ref: str) -> str:
+        name = ref.partition("/")[0]
         if name in self.recipes():
             return f"workstation images build {name}"
-        return f"put a file of your own at {self._root / name}, or give an absolute path"
+        whole = "/" in ref or ref.endswith(ENDINGS)
+        place = self._root / (ref if whole else f"{ref}.qcow2")
+        return f"put a file of your own at {place}, or give an absolute path"
 
     async def ensure(self, name: str, progress: Callable[[str, float], None] = _silent) -> Image:
         """The image; built if it is missing."""

@@ -125,6 +125,7 @@ def _clone(source: Path, target: Path) -> None:
     from fcntl import ioctl
 
     with source.open("rb") as reader, target.open("xb") as writer:
+        os.fchmod(writer.fileno(), 0o600)
         try:
             ioctl(writer.fileno(), _FICLONE, reader.fileno())
         except OSError:

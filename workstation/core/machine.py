@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 from workstation.core import run
@@ -24,7 +25,7 @@ from workstation.qemu.procfs import Pair
 SAMPLES_KEPT = 120
 
 RETRY_SECONDS = 2.0
-"""Until a free monitor is looked for again."""
+"""Between two looks for what nobody tells."""
 
 _STATE_EVENTS = frozenset(
     {"STOP", "RESUME", "SHUTDOWN", "RESET", "GUEST_PANICKED", "SUSPEND", "WAKEUP", "WATCHDOG"}
@@ -146,7 +147,7 @@ class Machine:
             if pair and record:
                 await self._attend(pair, UUID(record.uuid))
             else:
-                await self._poked.wait()
+                await self._wait_for_news()
 
     async def _attend(self, pair: Pair, uuid: UUID) -> None:
         """Follow QEMU until it has ended."""
@@ -154,9 +155,7 @@ class Machine:
         try:
             await pair_ended(pair)
         finally:
-            follower.cancel()
-            await asyncio.wait({follower})
-            await self._let_go()
+            await _to_the_end(self._let_go(follower))
             self._status = self._trouble = ""
             self.samples.clear()
 
@@ -169,10 +168,15 @@ class Machine:
             else:
                 await self._connect(uuid)
             self.look()
-            with suppress(TimeoutError):
-                # Without a monitor it is tried again: other front-ends let go of theirs untold.
-                async with asyncio.timeout(None if self.monitor else RETRY_SECONDS):
-                    await self._poked.wait()
+            await self._wait_for_news()
+
+    async def _wait_for_news(self) -> None:
+        """Until poked. Two things nobody tells: that another front-end has let go of its monitor,
+        where all are taken, and that a killed holder of the lock is quite gone."""
+        told = self.view.holder is None and (self.monitor is not None or self.view.pid is None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if told else RETRY_SECONDS):
+                await self._poked.wait()
 
     async def _connect(self, uuid: UUID) -> None:
         monitor = Monitor(self.paths, self._on_event)
@@ -190,7 +194,9 @@ class Machine:
             # It is ending, or it hangs: its process, which is watched too, decides.
             self._trouble = str(error)
 
-    async def _let_go(self) -> None:
+    async def _let_go(self, follower: asyncio.Task[None]) -> None:
+        follower.cancel()
+        await asyncio.wait({follower})
         if self.monitor:
             await self.monitor.disconnect()
             self.monitor = None
@@ -204,6 +210,16 @@ class Machine:
         elif kind == "BLOCK_IO_ERROR":
             self.log(f"disk error: {event['data'].get('reason', '')}", Severity.ERROR)
             self.poke()
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await it whole; a cancellation that comes meanwhile takes effect then."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _forwards(record: run.Record) -> tuple[Forward, ...]:

@@ -1,18 +1,28 @@
-"""Which machines there are. Imported by `workstation list`: quick modules only."""
+"""Which machines there are. Imported by `workstation list`: neither `typing` nor `pathlib`."""
+
+from __future__ import annotations
 
 import os
 import re
 
 from workstation.errors import NotFoundError
-from workstation.paths import MachinePaths, Paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from workstation.paths import MachinePaths, Paths
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
 
 def names(paths: Paths) -> list[str]:
     """Every machine's name, sorted. What is still being made is not among them."""
+    return below(str(paths.machines))
+
+
+def below(directory: str) -> list[str]:
+    """The same for the directory of the machines."""
     try:
-        with os.scandir(paths.machines) as entries:
+        with os.scandir(directory) as entries:
             return sorted(entry.name for entry in entries if NAME.fullmatch(entry.name))
     except FileNotFoundError:
         return []

@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from workstation.core import heads
@@ -14,7 +14,7 @@ from workstation.core.store import Store
 from workstation.errors import HostError, NotFoundError
 from workstation.model.host import HostFacts
 from workstation.model.machine import Definition
-from workstation.model.profile import Accelerator, Firmware, Forward, Network
+from workstation.model.profile import Accelerator, Firmware, Forward, Network, Share
 from workstation.paths import MONITORS, MachinePaths, Paths
 from workstation.qemu.argv import Launch
 from workstation.qemu.firmware import find_firmware
@@ -32,15 +32,17 @@ def prepared(
     accelerator: Accelerator,
     store: Store,
 ) -> Iterator[Launch]:
-    """Everything a launch needs; our copies of the listening sockets are closed at the end."""
+    """Everything a launch needs; our copies of its sockets are closed at the end."""
     if not facts.qemu:
         raise HostError("QEMU is not installed", hint="workstation doctor says what to install")
     profile = definition.profile
     images = Images(paths)
+    paths.check_socket_paths(machine.name)
     head = heads.read_history(machine).head
     _fresh_runtime(machine)
-    listeners = _listen(machine, definition)
-    try:
+    with ExitStack() as sockets:
+        listeners = _listen(machine, definition, sockets)
+        helpers = _pairs(definition, sockets, listeners)
         with_uefi = profile.boot.firmware is not Firmware.BIOS
         yield Launch(
             paths=machine,
@@ -62,11 +64,9 @@ def prepared(
             nvram=heads.chain_of(machine, store, head, "nvram") if with_uefi else (),
             forwards=free_forwards(profile.networks),
             shares=tuple(_directory(share.path) for share in profile.shares),
-            listeners={name: listener.fileno() for name, listener in listeners.items()},
+            helpers=helpers,
+            listeners=listeners,
         )
-    finally:
-        for listener in listeners.values():
-            listener.close()
 
 
 def _fresh_runtime(machine: MachinePaths) -> None:
@@ -74,7 +74,7 @@ def _fresh_runtime(machine: MachinePaths) -> None:
     machine.runtime.mkdir(mode=0o700)
 
 
-def _listen(machine: MachinePaths, definition: Definition) -> dict[str, socket.socket]:
+def _listen(machine: MachinePaths, definition: Definition, sockets: ExitStack) -> dict[str, int]:
     """Sockets that listen before QEMU starts: whoever connects waits, nobody polls."""
     places = {f"monitor{number}": machine.monitor(number) for number in range(MONITORS)}
     if definition.profile.devices.serial:
@@ -83,12 +83,24 @@ def _listen(machine: MachinePaths, definition: Definition) -> dict[str, socket.s
         places["agent"] = machine.agent
     listeners = {}
     for name, path in places.items():
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener = sockets.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         listener.bind(str(path))
         path.chmod(0o600)
         listener.listen(1)
-        listeners[name] = listener
+        listeners[name] = listener.fileno()
     return listeners
+
+
+def _pairs(definition: Definition, sockets: ExitStack, ours: dict[str, int]) -> dict[str, int]:
+    """Connected sockets: QEMU's ends are added to `ours`, the helpers' are returned."""
+    profile = definition.profile
+    helped = profile.devices.tpm or any(share.mode == "virtiofs" for share in profile.shares)
+    names = [*(["leash"] if helped else []), *(["tpm"] if profile.devices.tpm else [])]
+    theirs = {}
+    for name in names:
+        one, other = map(sockets.enter_context, socket.socketpair())
+        ours[name], theirs[name] = one.fileno(), other.fileno()
+    return theirs
 
 
 def _pinned(path: Path) -> Path:
@@ -137,51 +149,66 @@ def _is_free(forward: Forward, port: int) -> bool:
 
 
 def start_helpers(launch: Launch) -> None:
-    """Start what QEMU talks to besides us; each ends by itself when QEMU does."""
+    """Start what QEMU talks to besides us; each ends when QEMU does, or did not even start."""
     if launch.profile.devices.tpm:
         _start_swtpm(launch)
-    for share, directory in zip(launch.profile.shares, launch.shares, strict=True):
+    shares = zip(launch.profile.shares, launch.shares, strict=True)
+    for number, (share, directory) in enumerate(shares):
         if share.mode == "virtiofs":
-            options = () if share.writable else ("--readonly",)
-            _start_virtiofsd(launch, share.tag, directory, options)
+            _start_virtiofsd(launch, f"share{number}", share, directory)
+
+
+_HELPERS_SOCKET = 4
+
+_LEASHED = """\
+exec 3<&1 4<&0 </dev/null >&2
+("$@" 3<&- & exec 4<&-; read -r _ <&3; kill $!) &
+"""
+"""Runs the helper until the leash (standard output) ends, with QEMU, its last holder. What is
+standard input becomes the helper's socket; nobody else may hold it, or its end goes unnoticed."""
+
+
+def _start(launch: Launch, argv: list[str], channel: int, log: Path, cwd: Path) -> None:
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)) as words:
+        subprocess.run(
+            ["/bin/sh", "-c", _LEASHED, "leash", *argv],
+            stdin=channel,
+            stdout=launch.helpers["leash"],
+            stderr=words,
+            cwd=cwd,
+            start_new_session=True,
+            umask=0o077,
+            check=True,
+        )
 
 
 def _start_swtpm(launch: Launch) -> None:
     state = launch.paths.tpm_state
     state.mkdir(mode=0o700, exist_ok=True)
-    control = f"type=unixio,path={launch.paths.tpm},mode=0600"
-    _run(
-        [launch.facts.swtpm, "socket", "--tpm2", "--daemon", "--terminate",
-         "--tpmstate", f"dir={state}", "--ctrl", control, "--log", f"file={launch.paths.tpm_log}"]
-    )  # fmt: skip
+    # Its options cannot hold a path with a comma, so they hold no path at all.
+    argv = [launch.facts.swtpm, "socket", "--tpm2", "--terminate",
+            "--tpmstate", "dir=.", "--ctrl", f"type=unixio,clientfd={_HELPERS_SOCKET}"]  # fmt: skip
+    _start(launch, argv, launch.helpers["tpm"], launch.paths.tpm_log, state)
 
 
-def _start_virtiofsd(launch: Launch, tag: str, directory: Path, options: tuple[str, ...]) -> None:
-    if not launch.facts.virtiofsd:
+def _start_virtiofsd(launch: Launch, name: str, share: Share, directory: Path) -> None:
+    program = launch.facts.virtiofsd
+    if not program:
         raise HostError(
-            f"the share “{tag}” wants virtiofs, and virtiofsd is not installed",
+            f"the share “{share.tag}” wants virtiofs, and virtiofsd is not installed",
             hint="install the package virtiofsd, or set the share's mode to 9p",
         )
-    if os.getuid():
-        options = (*options, "--sandbox=namespace")
+    known = subprocess.run([program, "--help"], capture_output=True, timeout=10, check=False).stdout
+    needed = ["--shared-dir"] if share.writable else ["--shared-dir", "--readonly"]
+    if any(option.encode() not in known for option in needed):
+        raise HostError(
+            f"the share “{share.tag}” wants virtiofs, and {program} is too old for it",
+            hint="set the share's mode to 9p, or install virtiofsd 1.10 or newer",
+        )
+    argv = [program, f"--shared-dir={directory}", f"--fd={_HELPERS_SOCKET}", *needed[1:]]
     # It listens on a socket that is there before it starts, as QEMU's own do.
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(launch.paths.share_socket(tag)))
-    listener.listen(1)
-    with listener:
-        subprocess.Popen(
-            [launch.facts.virtiofsd, f"--fd={listener.fileno()}", f"--shared-dir={directory}",
-             *options],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=(listener.fileno(),),
-        ).returncode = 0  # fmt: skip
-
-
-def _run(argv: list[str]) -> None:
-    done = subprocess.run(argv, capture_output=True, timeout=10, check=False)
-    if done.returncode:
-        words = done.stderr.decode(errors="replace").strip()
-        raise HostError(f"{Path(argv[0]).name} did not start: {words}", details=" ".join(argv))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(launch.paths.share_socket(name)))
+        listener.listen(1)
+        log = launch.paths.data / f"{name}.log"
+        _start(launch, argv, listener.fileno(), log, Path("/"))

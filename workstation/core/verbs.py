@@ -275,6 +275,11 @@ async def _monitor(machine: Machine) -> AsyncIterator[Monitor]:
     yield machine.monitor
 
 
+def _require_running(machine: Machine, verb: Verb) -> None:
+    if not machine.pair():
+        require(verb, machine.name, machine.view.state)
+
+
 async def pause(machine: Machine) -> None:
     await _switch(machine, Verb.PAUSE, "stop", lambda view: view.state is not State.RUNNING)
 
@@ -285,6 +290,7 @@ async def resume(machine: Machine) -> None:
 
 
 async def reset(machine: Machine) -> None:
+    _require_running(machine, Verb.RESET)
     async with _monitor(machine) as monitor:
         require(Verb.RESET, machine.name, machine.view.state)
         await monitor.execute("system_reset")
@@ -295,6 +301,7 @@ async def reset(machine: Machine) -> None:
 async def _switch(
     machine: Machine, verb: Verb, command: str, reached: Callable[[MachineView], bool]
 ) -> None:
+    _require_running(machine, verb)
     async with _monitor(machine) as monitor:
         require(verb, machine.name, machine.view.state)
         await monitor.execute(command)

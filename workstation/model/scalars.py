@@ -10,7 +10,8 @@ from workstation.model.units import exact_size, parse_size
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 """Names of machines and profiles: safe as a file name, a host name and in QEMU's options."""
 
-MACHINE_PATTERN = r"^(pc|q35|microvm|pc-i440fx-[0-9]+\.[0-9]+|pc-q35-[0-9]+\.[0-9]+)$"
+MACHINE_PATTERN = r"^(pc|q35|microvm|pc-(i440fx|q35)-[a-z0-9]{1,20}(\.[0-9]{1,5}){0,3})$"
+"""Distributions have versions of their own: `pc-q35-rhel9.6.0`, `pc-q35-noble`."""
 
 
 def in_words(text: str) -> FieldInfo:

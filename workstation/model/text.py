@@ -2,9 +2,11 @@
 
 import re
 
-# C0 without tab and newline, DEL, C1; bidirectional controls (Unicode TR 9); line separators.
+# C0 without tab and newline, DEL, C1; bidirectional controls (Unicode TR 9); line separators,
+# lone surrogates (YAML can spell them, and no terminal can be written them).
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
+    "\ud800-\udfff]"
 )
 
 

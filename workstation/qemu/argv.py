@@ -18,6 +18,7 @@ from workstation.model.profile import (
     Cache,
     Clock,
     Cpu,
+    Display,
     Forward,
     Network,
     Nic,
@@ -30,9 +31,10 @@ from workstation.qemu.options import as_json, quoted, switch
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
-PORTABLE_CPU = "Nehalem"
+PORTABLE_CPU = "Nehalem-v1"
 """The oldest model of level x86-64-v2, which today's systems ask for: QEMU has no model of that
-name, and a newer one would not resume on an older laptop."""
+name, and a newer one would not resume on an older laptop. Without its version it depends on the
+machine type: in a microvm it would be the newest, which has features that TCG lacks."""
 
 HYPERV = (
     "hv-relaxed,hv-vapic,hv-spinlocks=0x1fff,hv-vpindex,hv-runtime,hv-synic,hv-stimer,"
@@ -70,8 +72,11 @@ class Launch:
     """Per network of the profile, with the host ports that are really free."""
     shares: tuple[Path, ...] = ()
     """The directory of each share of the profile, resolved."""
+    helpers: Mapping[str, int] = field(default_factory=dict)
+    """Descriptors that helper processes get: `tpm`, and `leash`, whose other end QEMU holds."""
     listeners: Mapping[str, int] = field(default_factory=dict)
-    """Descriptors of sockets that listen already: `monitor0`…, `serial`, `agent`."""
+    """Descriptors of sockets that listen already: `monitor0`…, `serial`, `agent`; with a TPM,
+    of one that is connected to it: `tpm`."""
     incoming: int | None = None
     """Descriptor of the memory to go on from; QEMU then waits for `cont`."""
 
@@ -106,7 +111,7 @@ def command_line(launch: Launch) -> list[str]:
 
 def _device(driver: str, **properties: object) -> tuple[str, str]:
     """Properties that are None are left to QEMU."""
-    given = {key.replace("_", "-"): v for key, v in properties.items() if v is not None}
+    given = {key: value for key, value in properties.items() if value is not None}
     return "-device", as_json({"driver": driver, **given})
 
 
@@ -228,11 +233,11 @@ def _drives(launch: Launch) -> Iterator[str]:
             "id": f"{name}-device",
             "drive": name,
             "bootindex": _boot_index(profile, "disk", number),
+            "write-cache": switch(drive.cache is not Cache.WRITETHROUGH),
         }
         if drive.bus is not Bus.NVME:
             # A full host disk pauses the guest instead of failing its writes.
-            writes = switch(drive.cache is not Cache.WRITETHROUGH)
-            common |= {"werror": "stop", "rerror": "stop", "write-cache": writes}
+            common |= {"werror": "stop", "rerror": "stop"}
         yield from _disk(drive.bus, ports[drive.bus], name, common)
         ports[drive.bus] += 1
 
@@ -269,7 +274,7 @@ def _networks(launch: Launch) -> Iterator[str]:
     networks = zip(launch.profile.networks, launch.forwards, strict=True)
     for number, (network, forwards) in enumerate(networks):
         name = f"net{number}"
-        yield from ("-netdev", as_json(_netdev(name, number, network, forwards)))
+        yield from ("-netdev", as_json(_netdev(launch.paths, name, network, forwards)))
         index = _boot_index(launch.profile, "network", number)
         yield from _device(
             _NICS[network.model],
@@ -283,11 +288,12 @@ def _networks(launch: Launch) -> Iterator[str]:
 
 
 def _netdev(
-    name: str, number: int, network: Network, forwards: tuple[Forward, ...]
+    paths: MachinePaths, name: str, network: Network, forwards: tuple[Forward, ...]
 ) -> dict[str, object]:
     if network.mode == "none":
-        # A hub with nobody else on it: the adapter is there, its cable leads nowhere.
-        return {"type": "hubport", "id": name, "hubid": number}
+        # A socket to which nobody connects: the guest sees an adapter that nobody answers.
+        address = {"type": "unix", "path": str(paths.cable(name))}
+        return {"type": "stream", "id": name, "server": True, "addr": address}
     rules = [
         {"str": f"{rule.protocol}:{rule.address}:{rule.host}-:{rule.guest}"} for rule in forwards
     ]
@@ -300,7 +306,7 @@ def _shares(launch: Launch) -> Iterator[str]:
     for number, (share, directory) in enumerate(shares):
         name = f"share{number}"
         if share.mode == "virtiofs":
-            socket = quoted(launch.paths.share_socket(share.tag))
+            socket = quoted(launch.paths.share_socket(name))
             yield from ("-chardev", f"socket,id={name},path={socket}")
             yield from _device("vhost-user-fs-pci", chardev=name, tag=share.tag)
         else:
@@ -322,8 +328,17 @@ def _display(launch: Launch) -> Iterator[str]:
         yield from ("-display", "none")
         return
     driver = "VGA" if display.adapter == "std" else "virtio-vga"
-    yield from _device(driver, id="video", xres=display.width, yres=display.height)
-    yield from ("-vnc", f"unix:{quoted(launch.paths.vnc)}")
+    size = {"xres": display.width, "yres": display.height}
+    memory = {"vgamem_mb": _video_memory(display)} if display.adapter == "std" else {}
+    yield from _device(driver, id="video", **size, **memory)
+    # “vnc=” is said because a path may hold “=”, which would make its beginning a key.
+    yield from ("-vnc", f"vnc=unix:{quoted(launch.paths.vnc)}")
+
+
+def _video_memory(display: Display) -> int:
+    """MiB: a power of two (VGA asks for that), 16 at least, with room for the whole screen."""
+    needed = display.width * display.height * 4
+    return max(16, 1 << ((needed - 1) >> 20).bit_length())
 
 
 def _devices(launch: Launch) -> Iterator[str]:
@@ -345,7 +360,8 @@ def _devices(launch: Launch) -> Iterator[str]:
         port = "org.qemu.guest_agent.0"
         yield from _device("virtserialport", id="agent-port", chardev="agent", name=port)
     if devices.balloon:
-        yield from _device("virtio-balloon-pci", id="balloon", free_page_reporting=True)
+        reporting = {"free-page-reporting": True}
+        yield from _device("virtio-balloon-pci", id="balloon", **reporting)
     if devices.panic:
         yield from _device("pvpanic-pci" if launch.microvm else "pvpanic", id="panic")
 
@@ -358,7 +374,7 @@ def _tpm(launch: Launch) -> Iterator[str]:
             f"“{launch.paths.name}” has a TPM, and swtpm is not installed",
             hint="install the package swtpm, or set devices.tpm to false",
         )
-    yield from ("-chardev", f"socket,id=tpm-control,path={quoted(launch.paths.tpm)}")
+    yield from ("-chardev", f"socket,id=tpm-control,fd={launch.listeners['tpm']}")
     yield from ("-tpmdev", "emulator,id=tpm,chardev=tpm-control")
     yield from _device("tpm-crb", tpmdev="tpm")
 

@@ -69,8 +69,8 @@ class Monitor(Session):
 
         Raises MonitorError where none is free, where another machine answers, or nobody does.
         """
-        number = self._take_free()
         try:
+            number = self._take_free()
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._client.connect(str(self._paths.monitor(number)))
             self._reader = asyncio.create_task(self._read(), name=f"events {self._paths.name}")

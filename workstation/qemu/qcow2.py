@@ -25,6 +25,8 @@ class Header(NamedTuple):
     """A backing file is named in it."""
     external_data: bool
     """Its guest data lies in another file."""
+    encrypted: bool
+    """It opens with a key only."""
     features: int
     """The incompatible-feature bits."""
 
@@ -39,8 +41,8 @@ def read_header(path: Path) -> Header:
     version, backing, size = fields[1], fields[2], fields[5]
     if version not in (2, 3):
         raise InvalidError(f"{path} is a qcow2 image of version {version}, which is not known")
-    features = fields[12] if version == 3 else 0
-    return Header(size, bool(backing), bool(features & _EXTERNAL_DATA), features)
+    features = fields[13] if version == 3 else 0
+    return Header(size, bool(backing), bool(features & _EXTERNAL_DATA), bool(fields[6]), features)
 
 
 def is_blank(path: Path) -> bool:
@@ -62,6 +64,11 @@ def check_self_contained(path: Path) -> Header:
         raise InvalidError(
             f"{path} keeps part of its content in another file",
             hint="flatten it where it was made: qemu-img convert -O qcow2 OLD NEW",
+        )
+    if header.encrypted:
+        raise InvalidError(
+            f"{path} is encrypted, and QEMU would ask for its key",
+            hint="decrypt it where its key is: qemu-img convert",
         )
     if header.features & ~_KNOWN_FEATURES:
         raise InvalidError(f"{path} uses features of qcow2 that are not known here")

@@ -120,6 +120,8 @@ class WorkstationApp(App[None]):
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Where every failure of every worker ends up."""
+        if event.worker.is_finished:
+            self.library.show_again()
         error = event.worker.error
         if event.state is not WorkerState.ERROR or error is None:
             return

@@ -63,6 +63,7 @@ class LibraryScreen(Screen[None]):
         (96, "-normal"),
         (130, "-wide"),
     ]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (28, "-tall")]  # noqa: RUF012
 
     header = getters.query_one(Header)
     side = getters.query_one("#side", Vertical)
@@ -193,6 +194,11 @@ class LibraryScreen(Screen[None]):
         view = self.view
         if view and view.state.live and self.outside.now() - view.since < BOOTING:
             self._show_life(view)
+
+    def show_again(self) -> None:
+        """A command has ended: what is offered may be different now."""
+        if self.is_attached and self.is_mounted:
+            self._show()
 
     def _show(self) -> None:
         """The selected machine, or what there is to say without one."""
@@ -339,4 +345,4 @@ ESCAPE = Key("esc", "Show all", "screen.drop_filter")
 
 
 def _key(command: Command) -> Key:
-    return Key(command.shown_key, command.label, command.action())
+    return Key(command.shown_key, command.label, command.action(), command.help())

@@ -31,8 +31,10 @@ async def start(desk: LibraryScreen, station: Workstation, name: str) -> None:
         await station.start(name)
     except OvercommitError as error:
         from workstation.ui.dialogs.confirm import Confirm
+        from workstation.ui.dialogs.dialog import sentence
 
-        question = Confirm(error.title, [str(error), error.hint], yes="Start anyway")
+        lines = [sentence(str(error)), sentence(error.hint)]
+        question = Confirm(error.title, lines, yes="Start anyway")
         if await desk.app.push_screen_wait(question):
             await station.start(name, force=True)
 

@@ -38,3 +38,12 @@ def paragraphs(texts: Iterable[str], *, classes: str = "") -> Iterable[Static]:
     for text in texts:
         if text:
             yield Static(Content(safe(text)), classes=f"paragraph {classes}")
+
+
+def sentence(text: str) -> str:
+    """With a capital, unless it starts with a name, and a full stop where it has no end mark."""
+    text = text.strip()
+    first = text.split(maxsplit=1)[0] if text else ""
+    if first.isalpha():
+        text = text[:1].upper() + text[1:]
+    return text if not text or text[-1] in ".!?…:" or "\n" in text else f"{text}."

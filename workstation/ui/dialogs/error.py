@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button
 
 from workstation.errors import WorkstationError
-from workstation.ui.dialogs.dialog import Dialog, paragraphs
+from workstation.ui.dialogs.dialog import Dialog, paragraphs, sentence
 from workstation.ui.widgets.lines import plain_title
 
 
@@ -30,7 +30,7 @@ class ErrorDialog(Dialog[bool]):
         with Vertical(id="frame", classes="-error") as frame:
             plain_title(frame, self._title)
             yield from paragraphs([self._what])
-            yield from paragraphs([_sentence(self._hint)], classes="hint")
+            yield from paragraphs([sentence(self._hint)], classes="hint")
             with VerticalScroll(id="details"):
                 yield from paragraphs([self._details], classes="muted")
             with Horizontal(id="buttons"):
@@ -57,14 +57,7 @@ class ErrorDialog(Dialog[bool]):
 def _said(error: BaseException) -> tuple[str, str, str, str]:
     """Title, what, hint, details; an error that is not ours is a fault of the program."""
     if isinstance(error, WorkstationError):
-        return error.title, _sentence(str(error)), error.hint, error.details
+        return error.title, sentence(str(error)), error.hint, error.details
     what = "The program has a fault; the machines are not touched by it."
     hint = "try again, and report it with the details if it comes back"
     return "Something went wrong", what, hint, f"{type(error).__name__}: {error}"
-
-
-def _sentence(text: str) -> str:
-    """With a capital, and a full stop where it has no mark at its end."""
-    text = text.strip()
-    end = "" if not text or text[-1] in ".!?…:" or "\n" in text else "."
-    return text[:1].upper() + text[1:] + end

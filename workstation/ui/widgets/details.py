@@ -56,7 +56,9 @@ class Meters(Lines):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        if self._put:
+        if self._put and self.size.height == 1:
+            self.show([meter_line(*self._put, self.size.width)])
+        elif self._put:
             self.show(meters(*self._put, self.size.width))
 
 
@@ -148,6 +150,27 @@ def meters(view: MachineView, samples: Sequence[Sample], width: int) -> list[Con
     ]
     lines += _disk("read", [sample.disk_read for sample in samples], width)
     return lines + _disk("write", [sample.disk_write for sample in samples], width)
+
+
+def meter_line(view: MachineView, samples: Sequence[Sample], width: int) -> Content:
+    """The same on one line, for small screens; the bars take what room the numbers leave."""
+    if not samples or not view.state.live:
+        return _note("measuring…") if view.state.live else Content()
+    last, profile = samples[-1], view.profile
+    total = f" of {format_size(profile.memory)}" if profile else ""
+    parts = [
+        Content.assemble(("RAM ", "$text-muted"), f"{format_size(last.resident)}{total}"),
+    ]
+    if last.disk_read is not None and last.disk_write is not None:
+        rate = format_size(last.disk_read + last.disk_write)
+        parts.insert(0, Content.assemble(("disk ", "$text-muted"), f"{rate}/s"))
+    right = Content("  ").join(parts)
+    percent = f"{last.cpu * 100:>4.0f} %"
+    room = min(12, width - right.cell_length - len(percent) - 6)
+    cores = float(profile.cpu.count) if profile else 1.0
+    bars = spark([sample.cpu for sample in samples], room, cores) if room > 0 else ""
+    left = Content.assemble(("CPU ", "$text-muted"), (bars, "$primary"), percent)
+    return between(left, right, width)
 
 
 def _disk(label: str, rates: Sequence[float | None], width: int) -> list[Content]:

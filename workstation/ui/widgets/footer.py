@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from textual import events
 from textual.content import Content
 from textual.style import Style
 
@@ -15,6 +16,7 @@ class Key(NamedTuple):
     key: str
     label: str
     action: str
+    help: str = ""
 
 
 class Footer(Bar):
@@ -23,6 +25,12 @@ class Footer(Bar):
     ALLOW_SELECT = False
     keys: Sequence[Key] = ()
     pinned: Sequence[Key] = ()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """The tooltip is the help of the command under the mouse."""
+        action = event.style.meta.get("@click")
+        found = [key.help for key in (*self.keys, *self.pinned) if key.action == action]
+        self.tooltip = Content(found[0]) if found and found[0] else None
 
     def offer(self, keys: Sequence[Key], pinned: Sequence[Key]) -> None:
         if (keys, pinned) != (self.keys, self.pinned):

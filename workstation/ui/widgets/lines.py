@@ -89,4 +89,5 @@ class Bar(Lines):
 
 def plain_title(widget: Widget, title: str) -> None:
     """Set the border's title to a text that may come from anywhere."""
-    widget.border_title = Content(title).markup
+    # The descriptor takes Content as well; as a str it would be read as markup.
+    widget.border_title = Content(title)

@@ -26,8 +26,8 @@ def welcome() -> Content:
         ("No machines yet", "bold"),
         "\n\n",
         _key("Enter", "demo"),
-        "makes the demo and starts it: a small Linux\n",
-        " " * 9 + "with a web page, at its shell in seconds\n\n",
+        "makes the demo and starts it:\n",
+        " " * 9 + "a small Linux with a web page\n\n",
         _key("n", "new"),
         "a machine from a profile\n",
         _key("D", "doctor"),
@@ -41,8 +41,9 @@ def making() -> Content:
     return Content.assemble(
         ("Making the demo", "bold"),
         "\n\n",
-        ("The line below shows how far it is. The first time takes a\n", "$text-muted"),
-        ("little longer: its small Linux is put together on this computer.", "$text-muted"),
+        ("The line below shows how far it is.\n", "$text-muted"),
+        ("The first time takes a little longer:\n", "$text-muted"),
+        ("its Linux is put together on this computer.", "$text-muted"),
     )
 
 

@@ -1,0 +1,180 @@
+"""How each screen and dialog looks, at the size it is designed for and at the smallest."""
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from tests.fakes import (
+    FakeWorkstation,
+    app_on,
+    library,
+    overcommitted,
+    settled,
+    shown,
+    until,
+)
+from workstation.errors import InvalidError, LaunchError
+from workstation.model.events import Activity
+from workstation.model.host import Finding, HostFacts, Level
+from workstation.ui.app import WorkstationApp
+from workstation.ui.dialogs.error import ErrorDialog
+
+Step = Callable[[WorkstationApp, FakeWorkstation, Pilot[Any]], Awaitable[None]]
+
+SIZES = pytest.mark.parametrize("size", [(100, 30), (80, 24)], ids=["100x30", "80x24"])
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The log's clock shows the same everywhere."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    os.environ.setdefault("TZ", "")
+    if not os.environ["TZ"]:
+        del os.environ["TZ"]
+    time.tzset()
+
+
+@pytest.fixture
+def looks(snap_compare: Any) -> Callable[..., None]:
+    """Compare the screen after a step, on a machine, with its picture."""
+
+    def check(
+        station: FakeWorkstation,
+        size: tuple[int, int],
+        *keys: str,
+        at: str = "",
+        step: Step | None = None,
+    ) -> None:
+        app = app_on(station)
+
+        async def before(pilot: Pilot[Any]) -> None:
+            await settled(pilot)
+            app.library.go_to(at)
+            await pilot.press(*keys)
+            if step:
+                await step(app, station, pilot)
+            for box in app.screen.query(Input):
+                box.cursor_blink = False
+            await pilot.pause()
+
+        assert snap_compare(app, terminal_size=size, run_before=before)
+
+    return check
+
+
+@SIZES
+@pytest.mark.parametrize("name", ["sales-demo", "win11", "typo", "kernel-lab"])
+def test_library(looks: Callable[..., None], size: tuple[int, int], name: str) -> None:
+    looks(library(), size, at=name)
+
+
+def test_library_on_a_wide_screen(looks: Callable[..., None]) -> None:
+    looks(library(), (160, 45), at="sales-demo")
+
+
+@SIZES
+def test_work_and_log(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    station = library()
+    station.publish(Activity(1, "export sales-demo → STICK", 64e8, 1e10, "B", 2.12e8))
+    station.publish(Activity(2, "start crm", cancellable=False))
+    looks(station, size, "l", at="sales-demo")
+
+
+@SIZES
+def test_filter(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    looks(library(), size, "slash", "l", "a", "b")
+
+
+@SIZES
+def test_first_run(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    looks(FakeWorkstation(), size)
+
+
+@SIZES
+def test_no_qemu(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    station = FakeWorkstation()
+    station.facts = HostFacts(memory=2**34)
+    station.doctor = [
+        Finding("QEMU", Level.PROBLEM, "QEMU is not installed", "apt install qemu-system-x86")
+    ]
+    looks(station, size)
+
+
+def test_looking_for_machines(snap_compare: Any) -> None:
+    station = library()
+    station.entering.clear()
+    assert snap_compare(app_on(station), terminal_size=(100, 30))
+
+
+@SIZES
+@pytest.mark.parametrize(("name", "key"), [("sales-demo", "F"), ("debian-12", "d")])
+def test_confirmation(
+    looks: Callable[..., None], size: tuple[int, int], name: str, key: str
+) -> None:
+    looks(library(), size, key, at=name, step=dialog)
+
+
+@SIZES
+def test_overcommit(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    station = library()
+    station.fails["overcommit"] = overcommitted("debian-12")
+    looks(station, size, "s", at="debian-12", step=dialog)
+
+
+@SIZES
+@pytest.mark.parametrize("key", ["n", "question_mark", "D"], ids=["new", "help", "doctor"])
+def test_dialog(looks: Callable[..., None], size: tuple[int, int], key: str) -> None:
+    looks(library(), size, key, step=dialog)
+
+
+@SIZES
+def test_error_with_details(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    async def details(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        app.show_error(
+            LaunchError(
+                "QEMU ended with exit code 1 before it answered",
+                hint="the port 8080 is taken: stop what uses it, or change the forward with E",
+                details="qemu-system-x86_64: -netdev user,id=net0: Could not set up host"
+                " forwarding rule 'tcp:127.0.0.1:8080-:80'",
+            )
+        )
+        await dialog(app, station, pilot)
+        await pilot.press("d")
+
+    looks(library(), size, at="debian-12", step=details)
+
+
+@SIZES
+def test_edit_again(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    async def failed(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        error = InvalidError("machine.yaml has 1 problem", details="line 3: memroy: unknown key")
+        app.push_screen(ErrorDialog(error, again="Edit again"))
+        await dialog(app, station, pilot)
+
+    looks(library(), size, step=failed)
+
+
+def test_palette(looks: Callable[..., None]) -> None:
+    async def listed(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: "Hard reset" in shown(app))
+
+    looks(library(), (100, 30), "ctrl+p", step=listed)
+
+
+def test_light_theme(looks: Callable[..., None]) -> None:
+    async def light(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        app.theme = "workstation-light"
+
+    looks(library(), (100, 30), "l", at="sales-demo", step=light)
+
+
+async def dialog(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+    await until(pilot, lambda: app.screen is not app.library)

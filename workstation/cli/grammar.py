@@ -1,0 +1,172 @@
+"""Every command: what does it, what it is for, its arguments, and how it is used.
+
+Imported by `workstation list`: quick modules only.
+"""
+
+import argparse
+
+from workstation import __version__
+from workstation.cli.parser import Command, Grammar, Group, Parser
+
+VERSION = f"workstation {__version__}"
+DESCRIPTION = """\
+Virtual machines that live in the terminal, and travel as files.
+Without a command, the screens open."""
+EPILOG = """\
+exit codes:
+    0  done                                  7  QEMU did not start
+    1  anything else                         8  this computer lacks something
+    2  the call's words are off              9  not enough memory (--force starts it anyway)
+    3  not found                            10  waited in vain
+    4  the machine is busy                  11  QEMU refused
+    5  a file has problems                 130  interrupted
+    6  not possible in this state
+
+To begin: workstation demo. A command's own help: workstation help COMMAND."""
+
+
+def _nothing(parser: Parser) -> None:
+    pass
+
+
+def _json(parser: Parser) -> None:
+    parser.json()
+
+
+def _machine(parser: Parser) -> None:
+    parser.machine()
+
+
+def _machine_json(parser: Parser) -> None:
+    parser.machine()
+    parser.json()
+
+
+def _list(parser: Parser) -> None:
+    parser.named("--tag", completer="tags", help="only those that carry this tag")
+    parser.json()
+
+
+def _logs(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("--qemu", action="store_true", help="what QEMU itself said instead")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--raw", action="store_true", help="the bytes as they are")
+    how.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as it prints")
+
+
+def _demo(parser: Parser) -> None:
+    parser.add_argument("--headless", action="store_true", help="do not open the screens")
+    parser.json()
+
+
+def _create(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of the new machine")
+    parser.named(
+        "-p", "--profile", required=True, help="a profile's name, or a file", completer="profiles"
+    )
+    parser.add_argument("-s", "--set", metavar="KEY=VALUE", action="append", default=[],
+                        help="replace a value of the profile; may be repeated")  # fmt: skip
+    parser.add_argument("--start", action="store_true", help="start it too")
+    parser.json()
+
+
+def _delete(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    parser.json()
+
+
+def _start(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("--wait", action="store_true", help="until its guest is ready")
+    parser.add_argument("--timeout", type=_seconds, default=120.0, metavar="SECONDS",
+                        help="how long to wait at most (120)")  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="even if memory is short")
+    parser.json()
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"“{text}” is not a number of seconds from 0 to 86400")
+    return seconds
+
+
+def _stop(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("--force", action="store_true", help="at once, without asking the guest")
+    parser.json()
+
+
+def _shell(parser: Parser) -> None:
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"])
+
+
+def _profile(parser: Parser) -> None:
+    parser.named("name", metavar="NAME", help="a profile, or a file", completer="profiles")
+    parser.json()
+
+
+def _files(parser: Parser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a profile's file, or its name")
+    parser.json()
+
+
+def _recipe(parser: Parser) -> None:
+    parser.named("name", metavar="NAME", help="an image", completer="recipes")
+    parser.json()
+
+
+COMMANDS: Grammar = {
+    "demo": Command("demo:demo", "make the demo where it is missing, start it, wait for its shell",
+                    _demo, ["workstation demo", "workstation demo --headless"]),
+    "list": Command("listing:show", "list the machines",
+                    _list, ["workstation list", "workstation list --tag demo --json"]),
+    "show": Command("showing:show", "show one machine", _machine_json, ["workstation show web"]),
+    "create": Command("machines:create", "make a machine from a profile", _create, [
+        "workstation create web --profile debian-12 --start",
+        "workstation create lab -p ./lab.yaml -s 'memory=2 GiB' -s cpu.cores=2",
+    ]),
+    "start": Command("machines:start", "start a machine",
+                     _start, ["workstation start web", "workstation start web --wait"]),
+    "stop": Command("machines:stop", "shut a machine down: the power button, then harder means",
+                    _stop, ["workstation stop web", "workstation stop web --force"]),
+    "pause": Command("machines:pause", "pause a machine", _machine_json, ["workstation pause web"]),
+    "resume": Command("machines:resume", "let a paused machine go on",
+                      _machine_json, ["workstation resume web"]),
+    "reset": Command("machines:reset", "press a machine's reset button",
+                     _machine_json, ["workstation reset web"]),
+    "console": Command("machines:console", "work in a machine's serial console; ctrl+] leaves",
+                       _machine, ["workstation console web"]),
+    "logs": Command("logs:logs", "print what the guest printed on its serial line", _logs, [
+        "workstation logs web", "workstation logs web --follow", "workstation logs web --qemu",
+    ]),
+    "edit": Command("editing:edit", "edit a machine's file in $EDITOR, and check it",
+                    _machine_json, ["workstation edit web", "EDITOR=nano workstation edit web"]),
+    "delete": Command("machines:delete", "delete a machine and its disks",
+                      _delete, ["workstation delete web", "workstation delete web --yes"]),
+    "profile": Group("look at and check profiles", {
+        "list": Command("profiles:show_all", "list the profiles",
+                        _json, ["workstation profile list"]),
+        "show": Command("profiles:show", "print a profile with its defaults",
+                        _profile, ["workstation profile show debian-12"]),
+        "validate": Command("profiles:validate", "check profiles",
+                            _files, ["workstation profile validate ./lab.yaml"]),
+        "schema": Command("profiles:schema", "print the profiles' JSON Schema",
+                          _nothing, ["workstation profile schema >schema.json"]),
+    }),
+    "images": Group("look at and build images", {
+        "list": Command("images:show", "list the images", _json, ["workstation images list"]),
+        "build": Command("images:build", "build an image from its recipe",
+                         _recipe, ["workstation images build appliance"]),
+    }),
+    "doctor": Command("host:doctor", "say what this computer has and lacks, and how to mend it",
+                      _json, ["workstation doctor", "workstation doctor --json"]),
+    "completion": Command("completion:show", "print a shell's completion code",
+                          _shell, ['eval "$(workstation completion bash)"']),
+}  # fmt: skip
