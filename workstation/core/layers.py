@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workstation.core import freeze, heads, library, moves, names, verbs
+from workstation.core import digests, freeze, heads, library, moves, names, verbs
 from workstation.core.check import Checked, check
 from workstation.core.compact import compact
 from workstation.core.squash import squash
 from workstation.core.store import Store
-from workstation.errors import NotAllowedError, NotFoundError, UsageError
+from workstation.errors import NotAllowedError, NotFoundError, UsageError, WorkstationError
 from workstation.model.layer import History, Layer
 from workstation.model.machine import Verb
 from workstation.model.units import format_size
@@ -109,10 +110,13 @@ class Layers:
             verbs.holding(machine, Verb.SNAPSHOT, station.front_end),
         ):
             await freeze.mend(machine, self.store)
-            if not machine.pair():
-                return await freeze.freeze_at_rest(machine, self.store, facts.qemu_img, wish)
-            told = _told(progress)
-            return await freeze.freeze_live(machine, self.store, facts.qemu_img, wish, told)
+            if machine.pair():
+                told = _told(progress)
+                layer = await freeze.freeze_live(machine, self.store, facts.qemu_img, wish, told)
+            else:
+                layer = await freeze.freeze_at_rest(machine, self.store, facts.qemu_img, wish)
+        await station.digest()
+        return layer
 
     async def suspend(self, name: str) -> None:
         """Memory into the head, process gone: the machine is frozen, and start goes on."""
@@ -265,6 +269,14 @@ class Layers:
         ):
             await freeze.mend(machine, self.store)
             return await compact(machine, self.store, facts, _told(progress))
+
+    async def take_digests(self, *, largest: int | None = None) -> None:
+        """Record the digests of layers that have none yet, up to `largest` bytes each."""
+        for layer in self.store.ids():
+            if self.store.digests(layer) or (largest and self.store.size(layer) > largest):
+                continue
+            with suppress(OSError, WorkstationError):  # collected meanwhile, or no room
+                await asyncio.to_thread(digests.take, self.store, layer)
 
     async def check(self, *, repair: bool = False) -> list[Checked]:
         """Look whether every layer is whole; reads everything there is."""

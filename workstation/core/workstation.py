@@ -38,6 +38,10 @@ from workstation.qemu.host import probe
 
 LOG_KEPT = 1000
 
+QUICKLY_READ = 256 * 2**20
+"""Bytes of a layer that a command takes the digest of before it ends; larger ones wait for the
+screens, or for `workstation store check --repair`."""
+
 DEMO = "sales-demo"
 """The demo's profile, and the machine's name."""
 
@@ -78,6 +82,7 @@ class Workstation:
         self._focus: str | None = None
         self._stack = AsyncExitStack()
         self.layers = Layers(self)
+        self._undigested = asyncio.Event()
 
     # -- life ---------------------------------------------------------------
 
@@ -96,7 +101,9 @@ class Workstation:
                 self._adopt(name)
                 # A large library is read between the frames of the screen, not before them.
                 await asyncio.sleep(0)
-        self._sampling = self._group.create_task(self._sample(), name="sampling")
+        self._background = [self._group.create_task(self._sample(), name="sampling")]
+        if self._watching:
+            self._background.append(self._group.create_task(self._digest(), name="digests"))
         return self
 
     async def __aexit__(
@@ -108,7 +115,7 @@ class Workstation:
         await self._stack.__aexit__(None, None, None)
 
     def _cancel_tasks(self) -> None:
-        for task in (*self._tasks.values(), self._sampling):
+        for task in (*self._tasks.values(), *self._background):
             task.cancel()
 
     def _watch(self) -> None:
@@ -141,6 +148,19 @@ class Workstation:
             self._tasks.pop(name).cancel()
             self._samplers.pop(name, None)
             self._publish(MachineRemoved(name))
+
+    async def digest(self) -> None:
+        """New layers want digests: taken in the background, where this front-end stays."""
+        if self._watching:
+            self._undigested.set()
+        else:
+            await self.layers.take_digests(largest=QUICKLY_READ)
+
+    async def _digest(self) -> None:
+        while True:
+            await self.layers.take_digests()
+            await self._undigested.wait()
+            self._undigested.clear()
 
     async def _supervise(self, machine: Machine) -> None:
         """A machine's failures are its own: they are told, and it is looked at again."""
