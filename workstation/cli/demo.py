@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from workstation.cli.showing import as_data, reachable
 from workstation.cli.station import station
 from workstation.cli.streams import interactive
-from workstation.core.workstation import DEMO
+from workstation.core.demo import DEMO
 from workstation.model.machine import MachineView
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import json
 
 from workstation.cli.table import table
 from workstation.core import overview
-from workstation.model.text import safe_line
 from workstation.roots import Roots
 
 TYPE_CHECKING = False
@@ -22,7 +21,7 @@ def show(call: Call) -> None:
     elif rows:
         print(table(("NAME", "STATE", "CPUS", "MEMORY", "PROFILE", "NOTE"), map(_cells, rows)))
     elif call.tag:
-        print(f"No machine carries the tag “{safe_line(call.tag)}”.")
+        print(f"No machine carries the tag “{_safe(call.tag)}”.")
     else:
         print("No machines yet. Make the demo: workstation demo")
 
@@ -35,6 +34,14 @@ def _cells(row: overview.Row) -> tuple[str, ...]:
         row["state"],
         str(row["cpus"] or "?"),
         memory,
-        safe_line(row["based_on"]),
-        note if row["problem"] else safe_line(row["reason"]),
+        _safe(row["based_on"]),
+        note if row["problem"] else _safe(row["reason"]),
     )
+
+
+def _safe(text: str) -> str:
+    if text.isprintable():
+        return text
+    from workstation.model.text import safe_line
+
+    return safe_line(text)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     """`state`, `reason`, `since`: of a machine without a QEMU."""
     Stamp = list[int]
 
+_FORMAT = 2
+
 _RACY = 10**9
 """Nanoseconds: a file that changed so short a time ago may change again under the same stamp."""
 
@@ -45,7 +47,7 @@ class Index:
         for name in names.below(machines):
             entry = self._known.get(name)
             stamp = _stamp(f"{machines}/{name}/{MACHINE_FILE}")
-            if not isinstance(entry, dict) or entry.get("stamp") != stamp:
+            if entry is None or entry["stamp"] != stamp:
                 entry = {"stamp": stamp, "summary": _summarize(f"{machines}/{name}")}
             self._entries[name] = entry
 
@@ -117,7 +119,10 @@ def _read(file: str) -> dict[str, Any]:
             known = json.load(text)
     except (OSError, ValueError, RecursionError):
         return {}
-    return known if isinstance(known, dict) else {}
+    if not isinstance(known, dict) or known.get("format") != _FORMAT:
+        return {}
+    machines: dict[str, Any] = known["machines"]
+    return machines
 
 
 def _write(file: str, entries: dict[str, Any]) -> None:
@@ -129,4 +134,6 @@ def _write(file: str, entries: dict[str, Any]) -> None:
     # A cache: a listing works without it, if not as fast.
     with suppress(OSError):
         Path(file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        atomic.write(Path(file), json.dumps(entries), lasting=False)
+        atomic.write(
+            Path(file), json.dumps({"format": _FORMAT, "machines": entries}), lasting=False
+        )

@@ -9,15 +9,16 @@ from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from workstation.core import admission, library, names, serial, verbs
+from workstation.core import admission, library, names, ready, serial, verbs
 from workstation.core.activities import Activities, Progress
 from workstation.core.create import create_machine
+from workstation.core.demo import run_demo
 from workstation.core.images import Images
 from workstation.core.layers import Layers
 from workstation.core.machine import Machine
 from workstation.core.sampling import INTERVAL, Sampler
 from workstation.core.settings import load_settings
-from workstation.errors import InvalidError, LaunchError, WaitTimeoutError
+from workstation.errors import InvalidError
 from workstation.model.events import (
     Activity,
     Event,
@@ -27,9 +28,8 @@ from workstation.model.events import (
     Severity,
 )
 from workstation.model.host import Finding, HostFacts
-from workstation.model.machine import MachineView, Sample, State, Verb
+from workstation.model.machine import MachineView, Sample, Verb
 from workstation.model.profile import Accelerator, Profile
-from workstation.model.text import safe_line
 from workstation.paths import Paths
 from workstation.profile.catalog import ProfileEntry, find_profile, list_profiles
 from workstation.profile.load import load_profile, parse_definition
@@ -41,10 +41,6 @@ LOG_KEPT = 1000
 QUICKLY_READ = 256 * 2**20
 """Bytes of a layer that a command takes the digest of before it ends; larger ones wait for the
 screens, or for `workstation store check --repair`."""
-
-DEMO = "sales-demo"
-"""The demo's profile, and the machine's name."""
-
 
 Working = AbstractContextManager[Progress]
 
@@ -337,39 +333,7 @@ class Workstation:
         Returns the machine's name. Publishes Activity events as it goes.
         """
         with self._activities.running("demo") as progress:
-            await self._make_demo(progress)
-            since = await self._run_demo(progress)
-            progress("demo: waiting for the guest's shell")
-            await self.wait_ready(DEMO, since=since)
-        return DEMO
-
-    async def _run_demo(self, progress: Progress) -> int:
-        """Make it run, whatever state it is in; returns where its serial log begins to count."""
-        await self.settled(DEMO)
-        view = self.view(DEMO)
-        if view.panicked:
-            progress("demo: the guest had crashed: pressing its reset button")
-            printed = serial.size(self.paths.machine(DEMO).serial_log)
-            await self.reset(DEMO)
-            return printed
-        if view.state is State.PAUSED:
-            progress("demo: going on")
-            await self.resume(DEMO)
-        elif view.allows(Verb.START):
-            progress("demo: starting the guest")
-            await self.start(DEMO)
-        return 0
-
-    async def _make_demo(self, progress: Progress) -> None:
-        if DEMO in names.names(self.paths):
-            return
-        profile = self.load_profile(DEMO)
-        progress("demo: building the small guest")
-        for reference in (profile.boot.kernel, profile.boot.initrd):
-            if reference and not reference.startswith("/"):
-                image = reference.partition("/")[0]
-                await self.images.ensure(image, lambda step, share: progress(step, share, 1))
-        await self.create(DEMO, profile, based_on=DEMO)
+            return await run_demo(self, progress)
 
     @property
     def images(self) -> Images:
@@ -387,8 +351,10 @@ class Workstation:
         Only what comes after the first `since` bytes of the log counts.
         """
         machine = self._find(name)
+        if ready.resumed(machine):
+            return
         text = machine.definition.profile.ready if machine.definition else ""
-        await self.wait_text(name, text, timeout=timeout, since=since)
+        await ready.printed(machine, text, timeout=timeout, since=since)
 
     async def wait_text(
         self,
@@ -399,29 +365,7 @@ class Workstation:
         since: int = 0,
     ) -> None:
         """Wait until the guest has printed that on its serial line since it was started."""
-        machine = self._find(name)
-        printed = asyncio.ensure_future(
-            serial.printed(machine.paths.serial_log, text.encode(), since)
-        )
-        ended = asyncio.ensure_future(machine.until(lambda view: not view.state.live))
-        try:
-            await asyncio.wait(
-                (printed, ended), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-            )
-            if printed.done():
-                return
-            if ended.done():
-                raise LaunchError(
-                    f"“{name}” ended before it was ready: {machine.view.reason or 'it is off'}",
-                    hint=f"workstation logs {name}",
-                )
-            raise WaitTimeoutError(
-                f"“{name}” has not printed “{safe_line(text)}” after {timeout:.0f} s",
-                hint=f"look at it: workstation console {name}",
-            )
-        finally:
-            printed.cancel()
-            ended.cancel()
+        await ready.printed(self._find(name), text, timeout=timeout, since=since)
 
     def cancel(self, activity: int) -> None:
         """Cancel a piece of work that is going on."""
