@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,8 @@ import pytest
 from tests.conftest import tiny
 from workstation import errors
 from workstation.cli import main
-from workstation.cli.grammar import EPILOG
-from workstation.cli.parser import Command, Grammar
+from workstation.cli.grammar import COMMANDS, EPILOG
+from workstation.cli.parser import Command, Grammar, parse
 from workstation.core.lock import MachineLock
 from workstation.core.workstation import Workstation
 from workstation.paths import Paths
@@ -128,8 +129,6 @@ def test_every_problem_of_the_settings_given_is_told(
 def test_help_is_there_for_each_command_and_says_how_to_use_it(
     capsys: pytest.CaptureFixture[str], paths: Paths
 ) -> None:
-    from workstation.cli.grammar import COMMANDS
-
     for name, command in commands(COMMANDS).items():
         said = Said(capsys, "help", *name.split())
         assert said.code == 0
@@ -142,14 +141,21 @@ def test_help_is_there_for_each_command_and_says_how_to_use_it(
 def test_examples_can_be_parsed() -> None:
     import shlex
 
-    from workstation.cli.grammar import COMMANDS
-    from workstation.cli.parser import parse
-
     for command in commands(COMMANDS).values():
         for example in command.examples:
             words = shlex.split(example.removeprefix('eval "$(').removesuffix(')"'))
             after = words[words.index("workstation") + 1 :]
             assert parse([word for word in after if not word.startswith(">")]).handler
+
+
+def test_the_manual_has_every_command_and_exit_code() -> None:
+    manual = (ROOT / "docs" / "cli.md").read_text()
+    for name in commands(COMMANDS):
+        assert f"`workstation {name}`" in manual
+    for code in {kind.exit_code for kind in errors.WorkstationError.__subclasses__()} | {0, 1, 130}:
+        assert f"\n| {code} | " in manual
+    for variable in ("XDG_DATA_HOME", "XDG_RUNTIME_DIR", "WORKSTATION_ACCEL", "EDITOR"):
+        assert variable in manual
 
 
 def test_exit_codes_in_the_help_are_those_of_the_errors() -> None:
@@ -315,7 +321,7 @@ def editor(directory: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Non
 def test_edit_saves_what_is_right(
     one: Paths, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    editor(home, monkeypatch, 'sed -i s/32/64/ "$1"')
+    editor(home, monkeypatch, 'sed -i "s/32 MiB/64 MiB/" "$1"')
     assert Said(capsys, "edit", "one").out == "“one”: saved\n"
     assert "64 MiB" in one.machine("one").file.read_text()
     editor(home, monkeypatch, "exit 0")
@@ -332,6 +338,7 @@ def test_edit_keeps_what_is_wrong_and_says_where(
     assert "did you mean “memory”" in said.err
     kept = Path(said.lines[0].rpartition(" ")[2])
     assert "memroy" in kept.read_text()
+    shutil.rmtree(kept.parent)
     assert one.machine("one").file.read_text() == before
 
 
@@ -463,8 +470,8 @@ def test_a_question_can_be_answered_no_or_interrupted(one: Paths, environ: dict[
                 # Again where it came to nothing: between the prompt and the reading of the answer
                 # Python notices no interrupt.
                 os.write(terminal, answer)
-                if select.select([terminal], [], [], 0.5)[0]:
-                    seen += os.read(terminal, 1000)
+                while piece := select.select([terminal], [], [], 2)[0] and os.read(terminal, 1000):
+                    seen += piece
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code, seen
         assert b"Traceback" not in seen
         os.close(terminal)

@@ -1,6 +1,7 @@
 """The console in a terminal (a pty), with a guest that a test plays on the serial socket."""
 
 import asyncio
+import contextlib
 import os
 import pty
 import signal
@@ -67,10 +68,8 @@ class Desk:
 
     async def sees(self, text: bytes) -> None:
         def there() -> bool:
-            try:
+            with contextlib.suppress(BlockingIOError):
                 self.seen += os.read(self.ours, 65_536)
-            except BlockingIOError:
-                pass
             return text in self.seen
 
         await eventually(there)

@@ -1,5 +1,6 @@
 """What a guest's bytes may do to the terminal that shows them."""
 
+import itertools
 import re
 
 import pytest
@@ -11,15 +12,48 @@ from workstation.core.escapes import STRING_LIMIT, Filter, Plain
 PIECES = st.lists(
     st.one_of(
         st.sampled_from(
-            [b"\x1b", b"\x1b[", b"\x1b]", b"\x1bP", b"\x1bk", b"\x1b\\", b"\xc2", b"\x9b", b"\xc2\x9d",
-             b"\x07", b"\x18", b"\x05", b"\x00", b"\x7f", b"\r", b"\n", b"?", b">", b"6n", b"c", b"1049h",
-             b"$p", b"!p", b"52;c;", b";", b"31m", b"t", b"x", b"\xe2\x82\xac", b"\xe2", b"\xff",
-             b"(B", b"%G", b" F", b"21"]
+            [
+                b"\x1b",
+                b"\x1b[",
+                b"\x1b]",
+                b"\x1bP",
+                b"\x1bk",
+                b"\x1b\\",
+                b"\xc2",
+                b"\x9b",
+                b"\xc2\x9d",
+                b"\x07",
+                b"\x18",
+                b"\x05",
+                b"\x00",
+                b"\x7f",
+                b"\r",
+                b"\n",
+                b"?",
+                b">",
+                b"6n",
+                b"c",
+                b"1049h",
+                b"$p",
+                b"!p",
+                b"52;c;",
+                b";",
+                b"31m",
+                b"t",
+                b"x",
+                b"\xe2\x82\xac",
+                b"\xe2",
+                b"\xff",
+                b"(B",
+                b"%G",
+                b" F",
+                b"21",
+            ]
         ),
         st.binary(max_size=6),
     ),
     max_size=30,
-).map(b"".join)  # fmt: skip
+).map(b"".join)
 
 FORBIDDEN = re.compile(
     rb"\x1b[\]PX^_kZ%]|\xc2[\x80-\x9f]|\x05|[\x00-\x06\x10-\x1a\x1c-\x1f\x7f]"
@@ -34,7 +68,7 @@ WHOLE = re.compile(
 
 def in_pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(places)]
 
 
 @given(PIECES, st.lists(st.integers(0, 1000), max_size=20))
@@ -67,22 +101,67 @@ def test_ordinary_text_is_never_lost(text: str, cuts: list[int]) -> None:
 
 @pytest.mark.parametrize(
     "drawn",
-    ["\x1b[1;31mred\x1b[0m", "\x1b[2J\x1b[H", "\x1b[?1049h\x1b[?25l", "\x1b(0qqq\x1b(B", "\x1b[4 q",
-     "\x1b[38:2::1:2:3mx", "\x1b[3;20r", "\x1b7\x1b8", "\x1b[5X", "\x0eq\x0f", "\x1b[?2004h", "\b \b"],
-)  # fmt: skip
+    [
+        "\x1b[1;31mred\x1b[0m",
+        "\x1b[2J\x1b[H",
+        "\x1b[?1049h\x1b[?25l",
+        "\x1b(0qqq\x1b(B",
+        "\x1b[4 q",
+        "\x1b[38:2::1:2:3mx",
+        "\x1b[3;20r",
+        "\x1b7\x1b8",
+        "\x1b[5X",
+        "\x0eq\x0f",
+        "\x1b[?2004h",
+        "\b \b",
+    ],
+)
 def test_drawing_passes_unchanged(drawn: str) -> None:
     assert Filter().feed(drawn.encode()) == drawn.encode()
 
 
 @pytest.mark.parametrize(
     "asked",
-    ["\x1b[c", "\x1b[>c", "\x1b[0c", "\x1b[6n", "\x1b[?6n", "\x1b[21t", "\x1b[8;1;1t", "\x1bZ", "\x05",
-     "\x1b[?2026$p", "\x1b[>q", "\x1b[?u", "\x1b[>1u", "\x1b[>4;2m", "\x1b[?4m", "\x1b[1$w", "\x1b[x",
-     "\x1b[i", "\x1b[5i", "\x1b[?1;1;0S", "\x1b[6\x00n", "\x1b[6\x7fn", "\x1b[?9001h", "\x1b[20h",
-     "\x1b]0;t\x07", "\x1b]52;c;QQ==\x1b\\", "\x1bP$qm\x1b\\", "\x1bktitle\x1b\\", "\x1b_Gq\x1b\\",
-     "\x9d52;c;QQ==\x9c", "\x9b6n", "\x90$qm\x9c", "\x85", "\x1b%@", "\x1b F", "\x1b[999999999b",
-     "\x1b[" + "1;" * 500 + "n"],
-)  # fmt: skip
+    [
+        "\x1b[c",
+        "\x1b[>c",
+        "\x1b[0c",
+        "\x1b[6n",
+        "\x1b[?6n",
+        "\x1b[21t",
+        "\x1b[8;1;1t",
+        "\x1bZ",
+        "\x05",
+        "\x1b[?2026$p",
+        "\x1b[>q",
+        "\x1b[?u",
+        "\x1b[>1u",
+        "\x1b[>4;2m",
+        "\x1b[?4m",
+        "\x1b[1$w",
+        "\x1b[x",
+        "\x1b[i",
+        "\x1b[5i",
+        "\x1b[?1;1;0S",
+        "\x1b[6\x00n",
+        "\x1b[6\x7fn",
+        "\x1b[?9001h",
+        "\x1b[20h",
+        "\x1b]0;t\x07",
+        "\x1b]52;c;QQ==\x1b\\",
+        "\x1bP$qm\x1b\\",
+        "\x1bktitle\x1b\\",
+        "\x1b_Gq\x1b\\",
+        "\x9d52;c;QQ==\x9c",
+        "\x9b6n",
+        "\x90$qm\x9c",
+        "\x85",
+        "\x1b%@",
+        "\x1b F",
+        "\x1b[999999999b",
+        "\x1b[" + "1;" * 500 + "n",
+    ],
+)
 def test_what_makes_a_terminal_answer_or_change_is_taken_out(asked: str) -> None:
     assert Filter().feed(f"a{asked}b".encode()) in (b"ab", b"a\x00b".replace(b"\x00", b""))
 

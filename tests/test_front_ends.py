@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,11 @@ async def two_screens(environ: dict[str, str]) -> AsyncIterator[tuple[Terminal, 
         yield first, second
 
 
+async def row_shows(screen: Terminal, state: str) -> None:
+    """The machine's row in the list says so."""
+    await screen.until(lambda it: re.search(rf"one\s+{state}", it.text))
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_two_screens_show_what_a_command_line_does(
     station: Workstation, environ: dict[str, str]
@@ -100,7 +106,7 @@ async def test_two_screens_show_what_a_command_line_does(
     await station.create("one", tiny())
     async with two_screens(environ) as screens:
         for screen in screens:
-            await screen.shows("one", "created")
+            await row_shows(screen, "created")
         for words, state in LIFE:
             if words[0] == "reset":
                 continue  # nothing new to show
@@ -108,7 +114,7 @@ async def test_two_screens_show_what_a_command_line_does(
                 screen.forget()
             await cli(environ, *words)
             for screen in screens:
-                await screen.shows(state)
+                await row_shows(screen, state)
         for screen in screens:
             screen.forget()
         await cli(environ, "delete", "--yes", "one")

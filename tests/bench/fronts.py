@@ -1,6 +1,7 @@
 """Several front-ends at once: how soon they see what a command line has changed."""
 
 import asyncio
+import re
 import subprocess
 import time
 from contextlib import AsyncExitStack
@@ -47,12 +48,18 @@ async def _switched(
         for screen in screens:
             screen.forget()
         event = asyncio.create_task(asyncio.to_thread(_moment_of, plain, kind))
-        shown = [asyncio.create_task(screen.shows(state)) for screen in screens]
+        shown = [asyncio.create_task(_row_shows(screen, state)) for screen in screens]
         await _cli(place, verb)
         changed = await event
         events += [await watcher.sees(state, name=NAME) - changed for watcher in watchers]
         frames += [await moment - changed for moment in shown]
     return Series(events), Series(frames)
+
+
+async def _row_shows(screen: Terminal, state: str) -> float:
+    """The moment at which the machine's row in the list says so."""
+    row = re.compile(rf"{NAME}\s+{state}")
+    return await screen.until(lambda it: row.search(it.text))
 
 
 def _moment_of(plain: Plain, kind: str) -> float:

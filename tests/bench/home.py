@@ -27,7 +27,9 @@ class Home:
     """A home directory, and the environment of a program that lives in it."""
 
     def __init__(self, directory: Path) -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+        # Without its compiled modules Python would be slower than anybody's is.
+        dropped = ("XDG_", "PYTHONDONTWRITEBYTECODE")
+        kept = {name: it for name, it in os.environ.items() if not name.startswith(dropped)}
         self.directory = directory
         self.environ = kept | {
             "HOME": str(directory),

@@ -15,7 +15,7 @@ from workstation.core import run
 from workstation.core.workstation import Workstation
 
 NAME = "vm-000"
-COUNT = 25
+COUNT = 41
 
 
 async def row() -> list[Figure]:

@@ -9,7 +9,7 @@ from tests.bench.measure import Clock, Figure, in_turns
 
 MACHINES = 200
 LIVE = 10
-COUNT = 25
+COUNT = 41
 
 
 async def row() -> list[Figure]:
