@@ -356,7 +356,7 @@ async def test_the_filter_finds_states_and_tags() -> None:
         await until(pilot, lambda: isinstance(app.focused, Input))
         for text, name in (("crashed", "win11"), ("web", "sales-demo"), ("problem", "typo")):
             app.library.query_one(FilterBox).value = text
-            await until(pilot, lambda: app.library.machines.shown == 1)
+            await until(pilot, lambda: app.library.machines.count == 1)
             assert app.library.view is station.machines[name]
 
 

@@ -59,6 +59,7 @@ class MachinePaths:
         self.serial = runtime / "serial.sock"
         self.serial_lock = runtime / "serial.lock"
         self.agent = runtime / "agent.sock"
+        self.agent_lock = runtime / "agent.lock"
         self.vnc = runtime / "vnc.sock"
         self.gdb = runtime / "gdb.sock"
         self.tpm_state = data / "tpm"

@@ -19,6 +19,10 @@ ROWS = {
     "idle": "screens:idle",
     "status": "status:row",
     "fronts": "fronts:row",
+    "snapshot": "layers:snapshot",
+    "revert": "layers:revert",
+    "clone": "layers:clone",
+    "chain": "layers:chain",
 }
 
 

@@ -49,7 +49,7 @@ def _raw(place: Home) -> float:
     """From before its process until it has answered `qmp_capabilities`."""
     record = run.read(place.paths.machine(NAME))
     assert record
-    with Clock() as clock, _started(place, record.argv) as (process, path):
+    with Clock() as clock, started(place, NAME, record.argv) as (process, path):
         with Plain(path) as monitor:
             clock.stop()
             monitor.execute("quit")
@@ -58,11 +58,13 @@ def _raw(place: Home) -> float:
 
 
 @contextmanager
-def _started(place: Home, argv: list[str]) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+def started(
+    place: Home, name: str, argv: list[str], *descriptors: int
+) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
     """QEMU with our argv, but sockets made here, and the path of its first monitor."""
     with ExitStack() as stack:
         listeners: dict[Path, socket.socket] = {}
-        runtime = place.paths.machine(NAME).runtime
+        runtime = place.paths.machine(name).runtime
 
         def listen(match: re.Match[str]) -> str:
             listener = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -78,7 +80,7 @@ def _started(place: Home, argv: list[str]) -> Iterator[tuple["subprocess.Popen[b
             words,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
-            pass_fds=[listener.fileno() for listener in listeners.values()],
+            pass_fds=[*descriptors, *(listener.fileno() for listener in listeners.values())],
         )  # fmt: skip
         try:
             yield process, next(iter(listeners))

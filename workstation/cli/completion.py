@@ -28,6 +28,26 @@ def tags() -> list[str]:
     return sorted({tag for row in rows(Roots()) for tag in row["tags"]})
 
 
+def machines_and_tags() -> list[str]:
+    return [*machine_names(), *tags()]
+
+
+def snapshots(name: str) -> list[str]:
+    """Of the machine, or of all that carry the tag; read without the model, which loads slowly."""
+    import json
+    from contextlib import suppress
+
+    from workstation.core.overview import rows
+    from workstation.roots import Roots
+
+    paths, found = Paths.from_environment(), set[str]()
+    members = [row["name"] for row in rows(Roots()) if name in (row["name"], *row["tags"])]
+    for member in members:
+        with suppress(OSError, ValueError, KeyError):
+            found |= set(json.loads(paths.machine(member).history.read_text())["snapshots"])
+    return sorted(found)
+
+
 def profiles() -> list[str]:
     """The files' names only: loading each takes longer than a person waits for a key."""
     places = (shipped("profiles"), Paths.from_environment().profiles)

@@ -3,10 +3,16 @@
 Imported by `workstation list`: quick modules only.
 """
 
+from __future__ import annotations
+
 import argparse
 
 from workstation import __version__
 from workstation.cli.parser import Command, Grammar, Group, Parser
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSION = f"workstation {__version__}"
 DESCRIPTION = """\
@@ -84,6 +90,8 @@ def _start(parser: Parser) -> None:
     parser.add_argument("--timeout", type=_seconds, default=120.0, metavar="SECONDS",
                         help="how long to wait at most (120)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="even if memory is short")
+    parser.add_argument("--cold", action="store_true",
+                        help="boot a frozen machine's disks, and forget its memory")  # fmt: skip
     parser.json()
 
 
@@ -122,6 +130,95 @@ def _recipe(parser: Parser) -> None:
     parser.json()
 
 
+# -- layers ---------------------------------------------------------------------
+
+
+def _tag(parser: Parser, *names: str, **options: Any) -> None:
+    """A snapshot of the machine that was named before it."""
+
+    def known(parsed_args: Any, **_: object) -> list[str]:
+        from workstation.cli.completion import snapshots
+
+        return snapshots(parsed_args.name)
+
+    parser.add_argument(*names, **options).completer = known  # type: ignore[attr-defined]
+
+
+def _one_or_group(parser: Parser) -> None:
+    parser.named("name", metavar="NAME", help="a machine; with --group a tag that machines carry",
+                 completer="machines_and_tags")  # fmt: skip
+    parser.add_argument("--group", action="store_true",
+                        help="all machines that carry the tag NAME, together")  # fmt: skip
+
+
+def _snapshot(parser: Parser) -> None:
+    _one_or_group(parser)
+    parser.add_argument("tag", metavar="TAG", help="the snapshot's name")
+    parser.add_argument("--note", default="", help="a line on what it is")
+    parser.add_argument("--disks-only", action="store_true",
+                        help="without the guest's memory: going back boots it")  # fmt: skip
+    parser.json()
+
+
+def _revert(parser: Parser) -> None:
+    _one_or_group(parser)
+    _tag(parser, "tag", metavar="TAG", help="a snapshot")
+    parser.add_argument("--discard", action="store_true",
+                        help="lose what was written since the last snapshot")  # fmt: skip
+    parser.json()
+
+
+def _golden(parser: Parser) -> None:
+    parser.machine()
+    _tag(parser, "tag", metavar="TAG", nargs="?", default="", help="a snapshot; without it, now")
+    parser.json()
+
+
+def _several(parser: Parser) -> None:
+    parser.named("names", metavar="NAME", nargs="*", help="machines", completer="machine_names")
+    parser.add_argument("--all", action="store_true", help="every machine that this fits")
+    parser.json()
+
+
+def _clone(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("new", metavar="NEW", help="the new machine's name")
+    _tag(parser, "--at", metavar="TAG", default="", help="branch off there; without it, now")
+    parser.add_argument("--full", action="store_true",
+                        help="copy every disk: it shares nothing, and boots cold")  # fmt: skip
+    parser.json()
+
+
+def _machine_tag(parser: Parser) -> None:
+    parser.machine()
+    _tag(parser, "tag", metavar="TAG", help="a snapshot")
+    parser.json()
+
+
+def _rename(parser: Parser) -> None:
+    parser.machine()
+    _tag(parser, "tag", metavar="OLD", help="a snapshot")
+    parser.add_argument("new", metavar="NEW", help="its new name")
+    parser.json()
+
+
+def _delete_snapshot(parser: Parser) -> None:
+    parser.machine()
+    _tag(parser, "tag", metavar="TAG", help="a snapshot")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    parser.json()
+
+
+def _collect(parser: Parser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only say how much")
+    parser.json()
+
+
+def _check(parser: Parser) -> None:
+    parser.add_argument("--repair", action="store_true", help="mend what can be mended")
+    parser.json()
+
+
 COMMANDS: Grammar = {
     "demo": Command("demo:demo", "make the demo where it is missing, start it, wait for its shell",
                     _demo, ["workstation demo", "workstation demo --headless"]),
@@ -132,13 +229,14 @@ COMMANDS: Grammar = {
         "workstation create web --profile debian-12 --start",
         "workstation create lab -p ./lab.yaml -s 'memory=2 GiB' -s cpu.cores=2",
     ]),
-    "start": Command("machines:start", "start a machine",
-                     _start, ["workstation start web", "workstation start web --wait"]),
+    "start": Command("machines:start", "start a machine; a frozen one goes on", _start, [
+        "workstation start web", "workstation start web --wait", "workstation start web --cold",
+    ]),
     "stop": Command("machines:stop", "shut a machine down: the power button, then harder means",
                     _stop, ["workstation stop web", "workstation stop web --force"]),
     "pause": Command("machines:pause", "pause a machine", _machine_json, ["workstation pause web"]),
-    "resume": Command("machines:resume", "let a paused machine go on",
-                      _machine_json, ["workstation resume web"]),
+    "resume": Command("suspending:resume", "let paused and frozen machines go on",
+                      _several, ["workstation resume web", "workstation resume --all"]),
     "reset": Command("machines:reset", "press a machine's reset button",
                      _machine_json, ["workstation reset web"]),
     "console": Command("machines:console", "work in a machine's serial console; ctrl+] leaves",
@@ -150,6 +248,43 @@ COMMANDS: Grammar = {
                     _machine_json, ["workstation edit web", "EDITOR=nano workstation edit web"]),
     "delete": Command("machines:delete", "delete a machine and its disks",
                       _delete, ["workstation delete web", "workstation delete web --yes"]),
+    "snapshot": Command("layers:snapshot", "freeze a machine as it is now, memory too", _snapshot, [
+        "workstation snapshot web before --note 'before the upgrade'",
+        "workstation snapshot web tidy --disks-only",
+        "workstation snapshot --group lab monday",
+    ]),
+    "revert": Command("layers:revert", "go back to a snapshot", _revert, [
+        "workstation revert web before", "workstation revert --group lab monday --discard",
+    ]),
+    "golden": Command("layers:golden", "mark the moment that reset-demo goes back to",
+                      _golden, ["workstation golden web", "workstation golden web before"]),
+    "reset-demo": Command("layers:reset_demo", "go back to the golden moment, from any state",
+                          _machine_json, ["workstation reset-demo web"]),
+    "suspend": Command("suspending:suspend", "memory to the disk, process gone; resume goes on",
+                       _several, ["workstation suspend web", "workstation suspend --all"]),
+    "clone": Command("layers:clone", "make a new machine that branches off this one", _clone, [
+        "workstation clone web web-two", "workstation clone web web-two --at before --full",
+    ]),
+    "history": Command("history:history", "draw a machine's layers as a tree",
+                       _machine_json, ["workstation history web"]),
+    "snapshots": Group("list, rename and delete snapshots", {
+        "list": Command("layers:show_all", "list a machine's snapshots",
+                        _machine_json, ["workstation snapshots list web"]),
+        "rename": Command("layers:rename", "give a snapshot another name",
+                          _rename, ["workstation snapshots rename web before older"]),
+        "delete": Command("layers:delete", "delete a snapshot, and what nothing else stands on",
+                          _delete_snapshot, ["workstation snapshots delete web before --yes"]),
+    }),
+    "squash": Command("layers:squash", "merge a snapshot into what stands on it",
+                      _machine_tag, ["workstation squash web before"]),
+    "compact": Command("layers:compact", "give back the room that a machine does not need",
+                       _machine_json, ["workstation compact web"]),
+    "store": Group("look after the frozen layers of all machines", {
+        "gc": Command("store:collect", "delete the layers that no machine stands on",
+                      _collect, ["workstation store gc", "workstation store gc --dry-run"]),
+        "check": Command("store:check", "look whether every layer is whole",
+                         _check, ["workstation store check", "workstation store check --repair"]),
+    }),
     "profile": Group("look at and check profiles", {
         "list": Command("profiles:show_all", "list the profiles",
                         _json, ["workstation profile list"]),

@@ -19,7 +19,8 @@ def show(call: Call) -> None:
     if call.json:
         print(json.dumps(rows, indent=2))
     elif rows:
-        print(table(("NAME", "STATE", "CPUS", "MEMORY", "PROFILE", "NOTE"), map(_cells, rows)))
+        heads = ("NAME", "STATE", "CPUS", "MEMORY", "SNAPSHOTS", "PROFILE", "NOTE")
+        print(table(heads, map(_cells, rows)))
     elif call.tag:
         print(f"No machine carries the tag “{_safe(call.tag)}”.")
     else:
@@ -34,6 +35,7 @@ def _cells(row: overview.Row) -> tuple[str, ...]:
         row["state"],
         str(row["cpus"] or "?"),
         memory,
+        f"{row['snapshots'] or '-'}{' ◆ golden' if row['golden'] else ''}",
         _safe(row["based_on"]),
         note if row["problem"] else _safe(row["reason"]),
     )

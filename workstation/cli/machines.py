@@ -38,7 +38,7 @@ def create(call: "Call") -> None:
 def delete(call: "Call") -> int:
     """Asks first, where there is somebody to ask."""
     find(Paths.from_environment(), call.name)
-    if not (call.yes or _confirmed(f"Delete “{call.name}” and its disks?")):
+    if not (call.yes or confirmed(f"Delete “{call.name}” and its disks?")):
         print(f"“{call.name}”: left as it is", file=sys.stderr)
         return 1
 
@@ -52,7 +52,7 @@ def delete(call: "Call") -> int:
     return 0
 
 
-def _confirmed(question: str) -> bool:
+def confirmed(question: str) -> bool:
     if not interactive():
         raise UsageError("deleting needs a yes", hint="say it with --yes")
     try:
@@ -75,7 +75,7 @@ def start(call: "Call") -> None:
     """Start it, and wait for its guest where that is asked for."""
 
     async def act(found: Workstation) -> None:
-        await found.start(call.name, force=call.force)
+        await found.start(call.name, force=call.force, cold=call.cold)
         if call.wait:
             _tell(f"“{call.name}”: running; waiting for its guest …")
             await found.wait_ready(call.name, timeout=call.timeout)
@@ -107,10 +107,6 @@ def _tell(text: str) -> None:
 
 def pause(call: "Call") -> None:
     _act(call, "pause", "paused", lambda found: found.pause(call.name))
-
-
-def resume(call: "Call") -> None:
-    _act(call, "resume", "running", lambda found: found.resume(call.name))
 
 
 def reset(call: "Call") -> None:

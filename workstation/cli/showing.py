@@ -5,6 +5,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from workstation.errors import InvalidError
 from workstation.model.machine import MachineView
 from workstation.model.profile import Profile
 from workstation.model.text import safe, safe_line
@@ -13,6 +14,7 @@ from workstation.paths import Paths
 
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
+    from workstation.core.layers import Layers
 
 _WEB_PORTS = (80, 3000, 5000, 8000, 8080)
 """Ports in a guest behind which there is most likely a page."""
@@ -22,13 +24,23 @@ def show(call: "Call") -> None:
     """Everything that is known of one machine."""
     from workstation.cli.station import station
 
-    async def act() -> MachineView:
+    async def act() -> tuple[MachineView, dict[str, Any]]:
         async with station("show", call.name) as found:
             await found.settled(call.name)
-            return found.view(call.name)
+            return found.view(call.name), _layers(found.layers, call.name)
 
-    view = asyncio.run(act())
-    print(json.dumps(as_data(view), indent=2) if call.json else _described(view))
+    view, layers = asyncio.run(act())
+    print(json.dumps(as_data(view) | layers, indent=2) if call.json else _described(view, layers))
+
+
+def _layers(layers: "Layers", name: str) -> dict[str, Any]:
+    """Its snapshots, and bytes written since the last one; None where that cannot be read."""
+    try:
+        known = layers.names_of(name)
+        written: int | None = layers.written(name)
+    except InvalidError:
+        return {"snapshots": [], "golden": "", "written": None}
+    return {"snapshots": list(known.snapshots), "golden": known.golden, "written": written}
 
 
 def as_data(view: MachineView) -> dict[str, Any]:
@@ -62,16 +74,16 @@ def reachable(view: MachineView) -> list[str]:
     ]
 
 
-def _described(view: MachineView) -> str:
+def _described(view: MachineView, layers: dict[str, Any]) -> str:
     lines = []
-    for key, value in _facts(view):
+    for key, value in _facts(view, layers):
         first, *others = safe(value).splitlines() or [""]
         if value:
             lines += [f"{key:<12} {first}", *(f"{'':<12} {line}" for line in others)]
     return "\n".join(lines)
 
 
-def _facts(view: MachineView) -> list[tuple[str, str]]:
+def _facts(view: MachineView, layers: dict[str, Any]) -> list[tuple[str, str]]:
     since = f" for {format_duration(time.time() - view.since)}" if view.since else ""
     return [
         ("name", view.name),
@@ -83,10 +95,20 @@ def _facts(view: MachineView) -> list[tuple[str, str]]:
         ("accelerator", view.accelerator if view.state.live else ""),
         ("pid", str(view.pid or "")),
         ("reach", "\n".join(reachable(view))),
+        ("snapshots", _snapshots(layers)),
         *(_hardware(view.profile) if view.profile else ()),
         ("uuid", view.uuid),
         ("file", str(Paths.from_environment().machine(view.name).file)),
     ]
+
+
+def _snapshots(layers: dict[str, Any]) -> str:
+    """`3, golden: before, 84 MiB written since the last one`."""
+    if not layers["snapshots"]:
+        return "none"
+    golden = f", golden: {layers['golden']}" if layers["golden"] else ""
+    since = f", {format_size(layers['written'])} written since the last one"
+    return f"{len(layers['snapshots'])}{golden}{since}"
 
 
 def _about(profile: Profile, based_on: str) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import sys
 _PLAIN = {
     "“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "→": "->", "×": "x", "–": "-", "—": "-",
     "✓": "+", "•": "*", "✗": "x", "●": "*", "○": "o",
+    "◆": "#", "│": "|", "─": "-", "├": "+", "┴": "+", "┼": "+", "╯": "'",
 }  # fmt: skip
 """What is written where the terminal's character set lacks the character; “?” for all others."""
 

@@ -1,7 +1,12 @@
 """Files that are there whole or not at all, and last."""
 
+import itertools
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+_numbers = itertools.count()
 
 
 def write(path: Path, text: str, *, lasting: bool = True) -> None:
@@ -10,20 +15,37 @@ def write(path: Path, text: str, *, lasting: bool = True) -> None:
     Two writers at once do not mix: each has a temporary file of its own, the later rename wins.
     Without `lasting` that holds for a crash of this program only; `sync` makes up for it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    with prepared(path, text, lasting=lasting) as replace:
+        replace()
+
+
+@contextmanager
+def prepared(path: Path, text: str, *, lasting: bool = True) -> Iterator[Callable[[], None]]:
+    """`write` in two parts: the call replaces the file, and a full disk cannot hinder it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_numbers)}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    def replace() -> None:
+        temporary.replace(path)
+        if lasting:
+            sync_directory(path.parent)
+
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
             file.flush()
             if lasting:
                 os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
+        yield replace
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
-    if lasting:
-        sync_directory(path.parent)
+
+
+def clear(directory: Path) -> None:
+    """Remove what a `write` of a program that is gone has left there."""
+    for file in directory.glob(".*.new"):
+        if not Path("/proc", file.name.split(".")[-3]).exists():
+            file.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -5,6 +5,7 @@ import asyncio
 from workstation.core import heads
 from workstation.core.freeze import Progress, check_room
 from workstation.core.machine import Machine
+from workstation.core.mend import Pending, moving
 from workstation.core.store import Store
 from workstation.model.host import HostFacts
 from workstation.qemu import image
@@ -20,16 +21,17 @@ async def compact(machine: Machine, store: Store, facts: HostFacts, progress: Pr
     before = heads.written(paths, history.head.id)
     check_room(paths.data, before)
     new = heads.new_id()
-    paths.head(new).mkdir(mode=0o700)
-    overlays = sorted(paths.head(history.head.id).glob("*.qcow2"))
-    for number, overlay in enumerate(overlays):
-        progress(number, len(overlays))
-        files = heads.chain_of(paths, store, history.head, overlay.stem)
-        await image.rewrite(facts.qemu_img, files, paths.overlay(new, overlay.stem))
-    _carry_memory(machine, history.head.id, new)
-    await asyncio.to_thread(heads.sync, paths.head(new))
-    head = history.head.model_copy(update={"id": new})
-    heads.write_history(paths, history.model_copy(update={"head": head}))
+    async with moving(machine, store, Pending()):
+        paths.head(new).mkdir(mode=0o700)
+        overlays = sorted(paths.head(history.head.id).glob("*.qcow2"))
+        for number, overlay in enumerate(overlays):
+            progress(number, len(overlays))
+            files = heads.chain_of(paths, store, history.head, overlay.stem)
+            await image.rewrite(facts.qemu_img, files, paths.overlay(new, overlay.stem))
+        _carry_memory(machine, history.head.id, new)
+        await asyncio.to_thread(heads.sync, paths.head(new))
+        head = history.head.model_copy(update={"id": new})
+        heads.write_history(paths, history.model_copy(update={"head": head}))
     heads.drop_other_heads(paths, new)
     return before - heads.written(paths, new)
 

@@ -156,7 +156,8 @@ def _images(it: Checkup) -> Iterator[Finding]:
     if not _can_write(place):
         yield Finding("Images", Level.PROBLEM, f"{place} cannot be written to", _own(place))
         return
-    names = sorted(path.name for path in place.iterdir()) if place.is_dir() else []
+    found = place.iterdir() if place.is_dir() else ()
+    names = sorted(path.name for path in found if not path.name.startswith("."))
     yield Finding("Images", Level.OK, f"{', '.join(names) or 'none yet'} at {place}")
     if not shutil.which("apt-get", path=it.environ.get("PATH", "")):
         yield Finding(

@@ -4,16 +4,17 @@ Exchanging a head is one atomic write of `history.json`. Until then the old head
 the new one is; the directory that the file does not name is rubbish.
 """
 
+import asyncio
 import secrets
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workstation.core import atomic, library
 from workstation.core.store import Store
-from workstation.errors import InvalidError
-from workstation.model.layer import Head, History
+from workstation.errors import InvalidError, NotAllowedError
+from workstation.model.layer import Head, History, Memory
 from workstation.model.profile import Firmware, Profile
 from workstation.paths import MachinePaths
 from workstation.qemu import image, qcow2
@@ -24,6 +25,9 @@ TPM = "tpm"
 
 MEMORY = "memory"
 """The file of a guest's memory, in a head and in a layer."""
+
+UNFINISHED_MEMORY = "memory.new"
+"""The same in a head while it is being written."""
 
 
 def read_history(machine: MachinePaths) -> History:
@@ -42,6 +46,13 @@ def write_history(machine: MachinePaths, history: History) -> None:
     atomic.write(machine.history, history.model_dump_json(indent=1))
 
 
+@contextmanager
+def prepared_history(machine: MachinePaths, history: History) -> Iterator[Callable[[], None]]:
+    """`write_history` in two parts: the call needs no room on the disk any more."""
+    with atomic.prepared(machine.history, history.model_dump_json(indent=1)) as write:
+        yield write
+
+
 def new_id() -> str:
     return secrets.token_hex(8)
 
@@ -52,13 +63,16 @@ def drive_ids(profile: Profile) -> list[str]:
     return [*drives, "nvram"] if profile.boot.firmware is not Firmware.BIOS else drives
 
 
-async def make_head(qemu_img: str, machine: MachinePaths, sizes: Mapping[str, int]) -> str:
-    """A new head with a blank overlay a drive, `sizes` in bytes; returns its id."""
-    head = new_id()
+async def make_head(
+    qemu_img: str, machine: MachinePaths, sizes: Mapping[str, int], head: str = ""
+) -> str:
+    """A new head with a blank overlay a drive, `sizes` in bytes, that lasts; returns its id."""
+    head = head or new_id()
     machine.heads.mkdir(mode=0o700, exist_ok=True)
     machine.head(head).mkdir(mode=0o700)
     for drive, size in sizes.items():
         await image.create_overlay(qemu_img, machine.overlay(head, drive), size)
+    await asyncio.to_thread(sync, machine.head(head))
     return head
 
 
@@ -92,9 +106,36 @@ def drop_other_heads(machine: MachinePaths, keep: str) -> None:
                 shutil.rmtree(directory, ignore_errors=True)
 
 
+def drop_head(machine: MachinePaths, head: str) -> None:
+    shutil.rmtree(machine.head(head), ignore_errors=True)
+
+
+def drop_memory(machine: MachinePaths, head: Head) -> None:
+    """Remove memory, whole or half, that the next start does not go on from."""
+    unfinished = machine.head(head.id) / UNFINISHED_MEMORY
+    unfinished.unlink(missing_ok=True)
+    if head.resume != "head":
+        (machine.head(head.id) / MEMORY).unlink(missing_ok=True)
+
+
+def memory_of(store: Store, machine: MachinePaths, head: Head) -> tuple[Path, Memory]:
+    """The file of the memory that a start goes on from, and what it needs."""
+    if head.resume == "head" and head.memory:
+        return machine.head(head.id) / head.memory.name, head.memory
+    layer = store.read(head.layer or "")
+    if not layer.memory:
+        raise NotAllowedError(f"the layer {layer.id} has no memory")
+    return store.directory(layer.id) / layer.memory.name, layer.memory
+
+
 def is_blank(machine: MachinePaths, head: str) -> bool:
     """Whether nothing was ever written to a head."""
-    return all(qcow2.is_blank(file) for file in machine.head(head).glob("*.qcow2"))
+    return not is_written(machine, head)
+
+
+def is_written(machine: MachinePaths, head: str) -> bool:
+    """Whether anything was ever written to a head, if it is there."""
+    return not all(qcow2.is_blank(file) for file in machine.head(head).glob("*.qcow2"))
 
 
 def written(machine: MachinePaths, head: str) -> int:
@@ -102,6 +143,15 @@ def written(machine: MachinePaths, head: str) -> int:
     return sum(
         file.stat().st_blocks * 512 for file in machine.head(head).rglob("*") if file.is_file()
     )
+
+
+def fresh_tag(wanted: str, history: History) -> str:
+    """That name, or with a number behind it where the machine has a snapshot of that name."""
+    tag, number = wanted, 1
+    while tag in history.snapshots:
+        number += 1
+        tag = f"{wanted}-{number}"
+    return tag
 
 
 def roots(history: History) -> list[str]:
@@ -114,3 +164,4 @@ def sync(directory: Path) -> None:
     """Make a head's files last; call it in a thread."""
     library.sync_tree(directory)
     atomic.sync_directory(directory)
+    atomic.sync_directory(directory.parent)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     Summary = dict[str, Any]
     """`cpus`, `memory` (bytes), `based_on`, `description`, `tags`, `uuid`, `problem`."""
     Rest = dict[str, Any]
-    """`state`, `reason`, `since`: of a machine without a QEMU."""
+    """`state`, `reason`, `since`, `snapshots`, `golden`: of a machine without a QEMU."""
     Stamp = list[int]
 
-_FORMAT = 2
+_FORMAT = 3
 
 _RACY = 10**9
 """Nanoseconds: a file that changed so short a time ago may change again under the same stamp."""
@@ -59,8 +59,9 @@ class Index:
         """Its state, if it was at rest and still is; else None, and then it is to be asked."""
         stamp = self._at_rest[name] = _stamp(f"{self._machines}/{name}")
         entry = self._entries[name]
-        if entry.get("state_stamp") == stamp:
-            rest: Rest = entry["rest"]
+        rest: Rest = entry.get("rest", {})
+        # A version of the program before there were snapshots wrote less.
+        if entry.get("state_stamp") == stamp and "golden" in rest:
             return rest
         return None
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from workstation.core import digests, freeze, heads, library, moves, names, verbs
 from workstation.core.check import Checked, check
+from workstation.core.collect import collect
 from workstation.core.compact import compact
+from workstation.core.mend import Pending, mend, moving
 from workstation.core.squash import squash
 from workstation.core.store import Store
 from workstation.errors import NotAllowedError, NotFoundError, UsageError, WorkstationError
-from workstation.model.layer import History, Layer
+from workstation.model.events import Severity
+from workstation.model.layer import History, Layer, oldest_first
 from workstation.model.machine import Verb
 from workstation.model.units import format_size
 
@@ -76,7 +79,7 @@ class Layers:
             for layer in self.store.reachable(heads.roots(self.names_of(other)))
         }
         layers = [self.store.read(layer) for layer in self.store.reachable(heads.roots(mine))]
-        return [self._entry(layer, mine, others) for layer in sorted(layers, key=_age)]
+        return [self._entry(layer, mine, others) for layer in oldest_first(layers)]
 
     def _entry(self, layer: Layer, mine: History, others: set[str]) -> Entry:
         tags = tuple(tag for tag, one in mine.snapshots.items() if one == layer.id)
@@ -99,6 +102,7 @@ class Layers:
     async def snapshot(self, name: str, tag: str, *, note: str = "", memory: bool = True) -> Layer:
         """Freeze the machine as it is now; a running guest goes on."""
         moves.check_new_tag(name, self.names_of(name), tag)
+        moves.check_note(note)
         return await self._freeze(name, freeze.Wish(tag, note, memory), f"snapshot {name} {tag}")
 
     async def _freeze(self, name: str, wish: freeze.Wish, title: str) -> Layer:
@@ -109,14 +113,26 @@ class Layers:
             station.working(title, unit="B") as progress,
             verbs.holding(machine, Verb.SNAPSHOT, station.front_end),
         ):
-            await freeze.mend(machine, self.store)
+            await mend(machine, self.store)
+            if wish.tag:
+                moves.check_new_tag(name, self.names_of(name), wish.tag)
             if machine.pair():
                 told = _told(progress)
                 layer = await freeze.freeze_live(machine, self.store, facts.qemu_img, wish, told)
             else:
                 layer = await freeze.freeze_at_rest(machine, self.store, facts.qemu_img, wish)
+        self._warn_of_length(name, layer)
         await station.digest()
         return layer
+
+    def _warn_of_length(self, name: str, layer: Layer) -> None:
+        length, most = len(self.store.chain(layer.id)), self._station.settings.longest_chain
+        if length > most:
+            self._station.machine(name).log(
+                f"it stands on {length} layers, and more than {most} slow its disks down:"
+                f" workstation squash {name} TAG makes it one less",
+                Severity.WARNING,
+            )
 
     async def suspend(self, name: str) -> None:
         """Memory into the head, process gone: the machine is frozen, and start goes on."""
@@ -126,9 +142,12 @@ class Layers:
             station.working(f"suspend {name}", unit="B") as progress,
             verbs.holding(machine, Verb.SUSPEND, station.front_end),
         ):
-            await freeze.mend(machine, self.store)
-            await moves.suspend(machine, _told(progress))
-            await verbs.end(machine, station.settings.timeouts, "suspend")
+            await mend(machine, self.store)
+            monitor = freeze.monitor_of(machine)
+            running = await freeze.is_running(monitor)
+            async with moving(machine, self.store, Pending(running=running)):
+                await moves.suspend(machine, monitor, _told(progress))
+                await verbs.end(machine, station.settings.timeouts, "suspend")
 
     # -- going back -------------------------------------------------------------
 
@@ -137,24 +156,32 @@ class Layers:
 
         Raises UsageError, with the amount, where that loses work and `discard` is not said.
         """
-        layer = self.store.read(moves.find_tag(name, self.names_of(name), tag))
+        moves.find_layer(name, self.store, self.names_of(name), tag)
+        if not discard:
+            self._refuse_loss(name, tag)
+        await self._go_back(name, tag, f"revert {name} to {tag}")
+
+    def _refuse_loss(self, name: str, tag: str) -> None:
         lost = self.written(name)
-        if lost >= DISCARDED_AT_LEAST and not discard:
+        if lost >= DISCARDED_AT_LEAST:
             raise UsageError(
                 f"{format_size(lost)} written since the last snapshot of “{name}” would be lost",
-                hint=f"keep it: workstation snapshot {name} TAG; or lose it: --discard",
+                hint=f"keep it first: workstation snapshot {name} TAG; or lose it:"
+                f" workstation revert {name} {tag} --discard",
             )
-        await self._go_back(name, layer, f"revert {name} to {tag}")
 
-    async def _go_back(self, name: str, layer: Layer, title: str) -> None:
+    async def _go_back(self, name: str, tag: str, title: str) -> None:
         station, machine = self._station, self._station.machine(name)
         facts = await station.host_facts()
+
+        async def end() -> None:
+            if machine.pair():
+                await verbs.end(machine, station.settings.timeouts, "revert")
+
         with station.working(title, cancellable=False):
             with verbs.holding(machine, Verb.REVERT, station.front_end):
-                if machine.pair():
-                    await verbs.end(machine, station.settings.timeouts, "revert")
-                await freeze.mend(machine, self.store)
-                await moves.revert(machine, self.store, facts, layer)
+                await mend(machine, self.store)
+                await moves.revert(machine, self.store, facts, tag, end)
             await station.start(name, force=True)
 
     async def reset_demo(self, name: str) -> None:
@@ -164,13 +191,12 @@ class Layers:
             raise UsageError(
                 f"“{name}” has no golden snapshot", hint=f"make one: workstation golden {name}"
             )
-        layer = self.store.read(moves.find_tag(name, self.names_of(name), golden))
-        await self._go_back(name, layer, f"reset {name} to {golden}")
+        await self._go_back(name, golden, f"reset {name} to {golden}")
 
     async def set_golden(self, name: str, tag: str = "") -> str:
         """Mark a snapshot as golden, or take one of now and mark that; returns its name."""
         if not tag:
-            tag = _fresh_tag("golden", self.names_of(name))
+            tag = heads.fresh_tag("golden", self.names_of(name))
             await self.snapshot(name, tag, note="golden moment")
         self._rename(name, lambda history: _golden(name, history, tag))
         return tag
@@ -178,27 +204,33 @@ class Layers:
     # -- branch -----------------------------------------------------------------
 
     async def clone(self, name: str, new: str, *, at: str = "", full: bool = False) -> None:
-        """A new machine on the same layer; from now, its present state is frozen first."""
+        """A new machine on the same layer; from now, its present state is frozen first.
+
+        A `full` one shares no layer: every drive is copied, and it boots cold.
+        """
         station = self._station
         library.check_new_name(station.paths, new)
         facts = await station.host_facts()
         if at:
-            layer = self.store.read(moves.find_tag(name, self.names_of(name), at))
+            layer = moves.find_layer(name, self.store, self.names_of(name), at)
         else:
-            layer = await self._present(name, new)
-        with station.working(f"clone {name} {new}"):
-            tag = at or "start"
-            await moves.clone(station.paths, self.store, facts, layer, new, tag=tag)
+            layer = await self._present(name, new, memory=not full)
+        with station.working(f"clone {name} {new}", unit="B" if full else "") as progress:
+            tag = at if at in self.names_of(name).snapshots else "start"
+            copying = _told(progress) if full else None
+            await moves.clone(
+                station.paths, self.store, facts, layer, new, tag=tag, copying=copying
+            )
         station.machine(new)
 
-    async def _present(self, name: str, new: str) -> Layer:
+    async def _present(self, name: str, new: str, *, memory: bool) -> Layer:
         """A layer of the machine as it is: the one it stands on, if nothing was written since."""
         machine = self._station.machine(name)
         head = self.names_of(name).head
         if not machine.pair() and head.layer and heads.is_blank(machine.paths, head.id):
             return self.store.read(head.layer)
         return await self._freeze(
-            name, freeze.Wish("", f"where {new} branches off", True), f"freeze {name}"
+            name, freeze.Wish("", f"where {new} branches off", memory), f"freeze {name}"
         )
 
     # -- names ------------------------------------------------------------------
@@ -238,14 +270,15 @@ class Layers:
         Raises NotAllowedError where another machine stands on it too.
         """
         station, machine = self._station, self._station.machine(name)
-        layer = self.store.read(moves.find_tag(name, self.names_of(name), tag))
+        layer = moves.find_layer(name, self.store, self.names_of(name), tag)
         facts = await station.host_facts()
         await machine.settled()
         with (
             station.working(f"squash {name} {tag}", unit="B") as progress,
             verbs.holding(machine, Verb.SQUASH, station.front_end),
         ):
-            await freeze.mend(machine, self.store)
+            await mend(machine, self.store)
+            layer = self.store.read(moves.find_tag(name, self.names_of(name), tag))
             self._only_mine(name, layer)
             await squash(machine, self.store, facts, layer, _told(progress))
         await asyncio.to_thread(self.collect)
@@ -267,7 +300,7 @@ class Layers:
             station.working(f"compact {name}") as progress,
             verbs.holding(machine, Verb.COMPACT, station.front_end),
         ):
-            await freeze.mend(machine, self.store)
+            await mend(machine, self.store)
             return await compact(machine, self.store, facts, _told(progress))
 
     async def take_digests(self, *, largest: int | None = None) -> None:
@@ -300,16 +333,19 @@ class Layers:
             raise NotFoundError(f"no machine carries the tag “{tag}”", hint="see: workstation list")
         return members
 
-    async def snapshot_group(self, group: str, tag: str, *, note: str = "") -> float:
+    async def snapshot_group(
+        self, group: str, tag: str, *, note: str = "", memory: bool = True
+    ) -> float:
         """Freeze every machine of a group together; returns how far apart their moments are.
 
         In seconds, from the first guest that stood still to the last one that did.
         """
         members = self.group(group)
+        moves.check_note(note)
         for name in members:
             moves.check_new_tag(name, self.names_of(name), tag)
         meeting = freeze.Meeting(len(members))
-        wish = freeze.Wish(tag, note, True, meeting)
+        wish = freeze.Wish(tag, note, memory, meeting)
         async with asyncio.TaskGroup() as tasks:
             for name in members:
                 tasks.create_task(self._freeze(name, wish, f"snapshot {name} {tag}"))
@@ -320,6 +356,8 @@ class Layers:
         members = self.group(group)
         for name in members:
             moves.find_tag(name, self.names_of(name), tag)
+            if not discard:
+                self._refuse_loss(name, tag)
         for name in members:
             await self.revert(name, tag, discard=discard)
 
@@ -328,38 +366,14 @@ class Layers:
     def collect(self, *, dry_run: bool = False) -> int:
         """Delete the layers that no machine's history leads to; returns bytes freed.
 
-        Nothing is deleted while a machine's history cannot be read.
+        Nothing is deleted while a history, or a layer that is needed, cannot be read.
         """
-        with self.store.alone():
-            roots = [
-                root
-                for name in names.names(self._station.paths)
-                for root in heads.roots(self.names_of(name))
-            ]
-            kept = self.store.reachable(roots)
-            rubbish = [layer for layer in self.store.ids() if layer not in kept]
-            freed = sum(self.store.size(layer) for layer in rubbish)
-            if not dry_run:
-                for layer in rubbish:
-                    self.store.delete(layer)
-        return freed
-
-
-def _age(layer: Layer) -> datetime:
-    return layer.created
+        return collect(self._station.paths, self.store, dry_run=dry_run)
 
 
 def _golden(name: str, history: History, tag: str) -> History:
     moves.find_tag(name, history, tag)
     return history.model_copy(update={"golden": tag})
-
-
-def _fresh_tag(wanted: str, history: History) -> str:
-    tag, number = wanted, 1
-    while tag in history.snapshots:
-        number += 1
-        tag = f"{wanted}-{number}"
-    return tag
 
 
 def _told(progress: "Progress") -> freeze.Progress:

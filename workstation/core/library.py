@@ -34,27 +34,41 @@ def making(paths: Paths, name: str) -> Iterator[MachinePaths]:
     Its files must last (`sync_tree`) before the block ends.
     """
     check_new_name(paths, name)
-    paths.making.mkdir(mode=0o700, exist_ok=True)
-    directory = paths.making / secrets.token_hex(6)
-    directory.mkdir(mode=0o700)
-    try:
-        with held(directory):
-            yield MachinePaths(directory, paths.runtime / name)
-            _become(paths, directory, name)
-    except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise
+    with workplace(paths, secrets.token_hex(6)) as directory:
+        yield MachinePaths(directory, paths.runtime / name)
+        _become(paths, directory, name)
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[None]:
-    """Keep `clear_leftovers` away from a directory that is being made."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def workplace(paths: Paths, name: str) -> Iterator[Path]:
+    """A new directory below `making`; where it is not renamed, it is gone at the end.
+
+    `clear_leftovers` keeps away from it. In the moment before it is held it may be taken for a
+    leftover: then it is made again.
+    """
+    paths.making.mkdir(mode=0o700, exist_ok=True)
+    directory, descriptor = paths.making / name, -1
+    while descriptor < 0:
+        directory.mkdir(mode=0o700)
+        descriptor = _hold(directory)
     try:
-        flock(descriptor, LOCK_EX)
-        yield
+        yield directory
     finally:
+        shutil.rmtree(directory, ignore_errors=True)
         os.close(descriptor)
+
+
+def _hold(directory: Path) -> int:
+    """A descriptor that keeps `clear_leftovers` away; -1 where that was quicker."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return -1
+    flock(descriptor, LOCK_EX)
+    if directory.exists():
+        return descriptor
+    os.close(descriptor)
+    return -1
 
 
 def sync_tree(directory: Path) -> None:
@@ -78,17 +92,23 @@ def _become(paths: Paths, directory: Path, name: str) -> None:
 
 def remove(paths: Paths, machine: MachinePaths) -> None:
     """Take a machine away, its disks included: gone from the list first, then from the disk."""
+    shutil.rmtree(machine.runtime, ignore_errors=True)
+    shutil.rmtree(bury(paths, machine.data), ignore_errors=True)
+
+
+def bury(paths: Paths, directory: Path) -> Path:
+    """Move a directory to where it is no longer listed; returns its new place, to be removed."""
     paths.trash.mkdir(mode=0o700, exist_ok=True)
     grave = paths.trash / secrets.token_hex(6)
-    machine.data.rename(grave)
-    atomic.sync_directory(paths.machines)
-    shutil.rmtree(grave, ignore_errors=True)
-    shutil.rmtree(machine.runtime, ignore_errors=True)
+    directory.rename(grave)
+    atomic.sync_directory(directory.parent)
+    return grave
 
 
 def clear_leftovers(paths: Paths) -> None:
     """Remove what a killed front-end left half made or half deleted."""
-    shutil.rmtree(paths.trash, ignore_errors=True)
+    for grave in paths.trash.glob("*"):
+        shutil.rmtree(grave, ignore_errors=True)
     for directory in paths.making.glob("*"):
         with suppress(OSError):
             held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

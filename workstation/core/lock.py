@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -54,9 +55,16 @@ class MachineLock:
         self._descriptor = -1
 
     def _say(self, holder: object) -> None:
-        # Opened anew, so that closing it tells those who watch the file.
-        if self._paths.lock.exists():
-            self._paths.lock.write_text(json.dumps(holder) if holder else "")
+        text = json.dumps(holder).encode()
+        # Opened anew, so that closing it tells those who watch the file. Never cut to nothing:
+        # ext4 writes a file that was to the disk when it is closed, and we would wait for that.
+        with suppress(FileNotFoundError):
+            file = os.open(self._paths.lock, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.pwrite(file, text, 0)
+                os.ftruncate(file, len(text))
+            finally:
+                os.close(file)
 
     def _busy(self) -> BusyError:
         said = holding(self._paths)

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +50,7 @@ class Machine:
         self._trouble = ""
         self._file_stamp: tuple[int, int] | None = None
         self._status = ""
+        self._errands: set[asyncio.Task[None]] = set()
         self._poked = asyncio.Event()
         self._moved = asyncio.Event()
         self._read_definition()
@@ -112,6 +114,7 @@ class Machine:
             accelerator=now.record.accelerator if now.record else "",
             forwards=_forwards(now.record) if now.record else (),
             panicked=self._status == "guest-panicked",
+            history=_stamp(self.paths.history),
         )
 
     def _log_change(self, before: MachineView, view: MachineView) -> None:
@@ -135,6 +138,24 @@ class Machine:
     async def settled(self) -> None:
         """Wait until a live QEMU has said its state, or could not be asked."""
         await self.until(lambda view: bool(self._status or self._trouble) or not view.pid)
+
+    # -- errands ------------------------------------------------------------
+
+    def errand(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do that beside the supervision; it is cancelled when QEMU has ended, or is let go."""
+        task = asyncio.create_task(work, name=f"errand {self.name}")
+        self._errands.add(task)
+        task.add_done_callback(self._errand_done)
+
+    def _errand_done(self, task: asyncio.Task[None]) -> None:
+        self._errands.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.log(f"{task.get_name()} failed: {error!r}", Severity.ERROR)
+
+    async def errands_done(self) -> None:
+        """Wait for what goes on beside the supervision."""
+        if self._errands:
+            await asyncio.wait(set(self._errands))
 
     # -- supervision --------------------------------------------------------
 
@@ -195,8 +216,10 @@ class Machine:
             self._trouble = str(error)
 
     async def _let_go(self, follower: asyncio.Task[None]) -> None:
-        follower.cancel()
-        await asyncio.wait({follower})
+        going_on = {follower, *self._errands}
+        for task in going_on:
+            task.cancel()
+        await asyncio.wait(going_on)
         if self.monitor:
             await self.monitor.disconnect()
             self.monitor = None
@@ -220,6 +243,13 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait({task})
         raise
+
+
+def _stamp(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _forwards(record: run.Record) -> tuple[Forward, ...]:

@@ -2,30 +2,26 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from uuid import uuid4
 
-from workstation.core import atomic, heads, library
+from workstation.core import heads, library
 from workstation.core.create import with_new_macs, write_definition
-from workstation.core.freeze import (
-    Progress,
-    check_room,
-    is_running,
-    let_go_on,
-    provenance,
-    write_memory,
-)
+from workstation.core.freeze import Progress, check_room, provenance, write_memory
+from workstation.core.independent import copy_layers
 from workstation.core.machine import Machine
+from workstation.core.mend import Pending, moving, restore
 from workstation.core.store import Store
-from workstation.errors import MonitorError, NotFoundError, UsageError
+from workstation.errors import NotFoundError, UsageError
 from workstation.model.host import HostFacts
 from workstation.model.layer import TAG_PATTERN, Head, History, Layer
 from workstation.model.machine import Definition
 from workstation.paths import Paths
-from workstation.profile.dump import dump_definition
 from workstation.qemu import qcow2
+from workstation.qemu.monitor import Monitor
 
 # -- names ----------------------------------------------------------------------
 
@@ -42,6 +38,16 @@ def find_tag(name: str, history: History, tag: str) -> str:
     )
 
 
+def find_layer(name: str, store: Store, history: History, wanted: str) -> Layer:
+    """A layer of the machine, by a snapshot's name or by the beginning of its own id."""
+    if wanted not in history.snapshots and re.fullmatch(r"[0-9a-f]{6,16}", wanted):
+        reached = store.reachable(heads.roots(history))
+        found = [layer for layer in reached if layer.startswith(wanted)]
+        if len(found) == 1:
+            return store.read(found[0])
+    return store.read(find_tag(name, history, wanted))
+
+
 def check_new_tag(name: str, history: History, tag: str) -> None:
     """Raise UsageError unless the machine could have a snapshot of that name."""
     if not re.fullmatch(TAG_PATTERN, tag):
@@ -55,50 +61,65 @@ def check_new_tag(name: str, history: History, tag: str) -> None:
         )
 
 
+def check_note(note: str) -> None:
+    """Raise UsageError unless a layer could have that note."""
+    if len(note) > 200 or not note.isprintable():
+        raise UsageError("that cannot be a note", hint="take one line of at most 200 characters")
+
+
 # -- suspend --------------------------------------------------------------------
 
 
-async def suspend(machine: Machine, progress: Progress) -> None:
+async def suspend(machine: Machine, monitor: Monitor, progress: Progress) -> None:
     """The memory of a running machine goes into its head; at the return QEMU may be ended.
 
     The drives stay as they are: nothing writes to them until the machine goes on.
     """
-    monitor, paths = machine.monitor, machine.paths
-    if monitor is None:
-        raise MonitorError(f"“{machine.name}” cannot be asked: {machine.view.reason}")
+    paths = machine.paths
     history = heads.read_history(paths)
     memory = provenance(machine)
     profile = machine.definition.profile if machine.definition else None
     check_room(paths.data, profile.memory if profile else 0)
-    target = paths.head(history.head.id) / memory.name
-    target.unlink(missing_ok=True)
-    was_running = await is_running(monitor)
+    directory = paths.head(history.head.id)
+    unfinished = directory / heads.UNFINISHED_MEMORY
+    unfinished.unlink(missing_ok=True)
     try:
-        await write_memory(monitor, target, progress)
+        await write_memory(monitor, unfinished, progress)
+        unfinished.replace(directory / memory.name)
+        await asyncio.to_thread(heads.sync, directory)
+        head = history.head.model_copy(update={"resume": "head", "memory": memory})
+        heads.write_history(paths, history.model_copy(update={"head": head}))
     except BaseException:
-        target.unlink(missing_ok=True)
-        await asyncio.shield(let_go_on(monitor, was_running))
+        heads.drop_memory(paths, heads.read_history(paths).head)
         raise
-    await asyncio.to_thread(heads.sync, target.parent)
-    head = history.head.model_copy(update={"resume": "head", "memory": memory})
-    heads.write_history(paths, history.model_copy(update={"head": head}))
 
 
 # -- going back -----------------------------------------------------------------
 
 
-async def revert(machine: Machine, store: Store, facts: HostFacts, layer: Layer) -> None:
-    """A machine without QEMU gets a blank head on the layer; what its old head held is gone."""
-    paths = machine.paths
-    history = heads.read_history(paths)
-    sizes = _sizes_at(store, layer)
-    new = await heads.make_head(facts.qemu_img, paths, sizes)
-    heads.restore_tpm(store.directory(layer.id), paths)
-    if machine.definition and machine.definition.profile != layer.profile:
-        restored = machine.definition.model_copy(update={"profile": layer.profile})
-        atomic.write(paths.file, dump_definition(restored, machine.name))
-    head = Head(id=new, layer=layer.id, resume="layer" if layer.memory else "")
-    heads.write_history(paths, history.model_copy(update={"head": head}))
+async def revert(
+    machine: Machine,
+    store: Store,
+    facts: HostFacts,
+    wanted: str,
+    end: Callable[[], Awaitable[None]],
+) -> None:
+    """The machine gets a blank head on that snapshot or layer; what its old head held is gone.
+
+    `end` ends its QEMU, as late as can be: what needs room on the disk is written before.
+    """
+    paths, new = machine.paths, heads.new_id()
+    async with moving(machine, store, Pending(head=new, restore=True)):
+        with store.adding():
+            history = heads.read_history(paths)
+            layer = find_layer(machine.name, store, history, wanted)
+            await heads.make_head(facts.qemu_img, paths, _sizes_at(store, layer), new)
+            head = Head(id=new, layer=layer.id, resume="layer" if layer.memory else "")
+            after = history.model_copy(update={"head": head})
+            with heads.prepared_history(paths, after) as write_history:
+                await end()
+                write_history()
+        restore(machine, store)
     heads.drop_other_heads(paths, new)
 
 
@@ -112,9 +133,19 @@ def _sizes_at(store: Store, layer: Layer) -> dict[str, int]:
 
 
 async def clone(
-    paths: Paths, store: Store, facts: HostFacts, layer: Layer, name: str, *, tag: str
+    paths: Paths,
+    store: Store,
+    facts: HostFacts,
+    layer: Layer,
+    name: str,
+    *,
+    tag: str,
+    copying: Progress | None = None,
 ) -> Definition:
-    """A new machine on the same layer: its own UUID, MACs and head; no disk is copied."""
+    """A new machine on the same layer: its own UUID, MACs and head; no disk is copied.
+
+    With `copying` all of them are, and the machine stands on nothing: it boots cold.
+    """
     profile = with_new_macs(layer.profile).model_copy(update={"name": name})
     definition = Definition(
         uuid=uuid4(),
@@ -123,16 +154,25 @@ async def clone(
         profile=profile,
     )
     with store.adding(), library.making(paths, name) as machine:
+        store.chain(layer.id)  # nobody has deleted it meanwhile
         _link_boot(store, layer, machine.boot)
         head = await heads.make_head(facts.qemu_img, machine, _sizes_at(store, layer))
         heads.restore_tpm(store.directory(layer.id), machine)
-        frozen = layer.memory is not None
-        top = Head(id=head, layer=layer.id, resume="layer" if frozen else "", network_off=frozen)
-        snapshots = {tag: layer.id} if tag else {}
-        heads.write_history(machine, History(head=top, snapshots=snapshots))
+        if copying:
+            await copy_layers(machine, store, facts, layer, head, copying)
+            history = History(head=Head(id=head))
+        else:
+            history = _standing_on(layer, head, tag)
+        heads.write_history(machine, history)
         write_definition(machine, definition, name)
         await asyncio.to_thread(library.sync_tree, machine.data)
     return definition
+
+
+def _standing_on(layer: Layer, head: str, tag: str) -> History:
+    frozen = layer.memory is not None
+    top = Head(id=head, layer=layer.id, resume="layer" if frozen else "", network_off=frozen)
+    return History(head=top, snapshots={tag: layer.id} if tag else {})
 
 
 def _link_boot(store: Store, layer: Layer, target: Path) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from workstation.roots import Roots
 
     Row = dict[str, Any]
-    """`name`, `state`, `reason`, `since`, and what `index.Summary` has."""
+    """`name`, `state`, `reason`, `since`, `snapshots` (how many), `golden`, and what
+    `index.Summary` has."""
 
 
 def rows(roots: Roots) -> list[Row]:
@@ -28,11 +29,26 @@ def rows(roots: Roots) -> list[Row]:
     if unknown:
         uuids = {name: summaries[name]["uuid"] for name in unknown}
         for name, found in _conditions(roots, uuids).items():
-            states[name] = {"state": found.state, "reason": found.reason, "since": found.since}
+            states[name] = {
+                "state": found.state, "reason": found.reason, "since": found.since,
+                **_names(f"{roots.machines}/{name}/history.json"),
+            }  # fmt: skip
             if found.pair is None and found.holder is None:
                 index.keep(name, states[name] or {})
     index.save()
     return [{"name": name, **(states[name] or {}), **summaries[name]} for name in summaries]
+
+
+def _names(history: str) -> Row:
+    """How many snapshots, and which is golden (`History` in model/layer.py)."""
+    import json
+
+    try:
+        with open(history, encoding="utf-8") as text:  # noqa: PTH123
+            known = json.load(text)
+        return {"snapshots": len(known["snapshots"]), "golden": str(known["golden"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"snapshots": 0, "golden": ""}
 
 
 def _conditions(roots: Roots, uuids: dict[str, str]) -> dict[str, Condition]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from workstation.core import heads
-from workstation.core.freeze import memory_of
+from workstation.core.agent import set_clock
 from workstation.core.machine import Machine
 from workstation.core.store import Store
 from workstation.errors import HostError
@@ -40,9 +40,14 @@ def open_memory(
     if not head.resume:
         yield None
         return
-    file, memory = memory_of(store, machine.paths, head)
+    file, memory = heads.memory_of(store, machine.paths, head)
     check_resume(machine.name, memory, facts, accelerator)
-    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(
+            f"the memory of “{machine.name}” cannot be read: {error}", hint=_cold(machine.name)
+        ) from error
     try:
         yield descriptor
     finally:
@@ -64,8 +69,12 @@ def check_resume(name: str, memory: Memory, facts: HostFacts, accelerator: Accel
     if reasons:
         raise HostError(
             f"“{name}” cannot go on from its memory: {'; '.join(reasons)}",
-            hint=f"boot its disks of that moment instead: workstation start {name} --cold",
+            hint=_cold(name),
         )
+
+
+def _cold(name: str) -> str:
+    return f"boot its disks of that moment instead: workstation start {name} --cold"
 
 
 def forget_memory(machine: Machine) -> None:
@@ -97,5 +106,6 @@ async def finish_resume(machine: Machine, monitor: Monitor) -> None:
             Severity.WARNING,
         )
     await go_on(machine, monitor)
+    machine.errand(set_clock(machine, monitor))
     machine.poke()
     await machine.until(lambda view: view.state is not State.STARTING)

@@ -13,6 +13,7 @@ from pathlib import Path
 from workstation.core import heads
 from workstation.core.freeze import Progress, check_room
 from workstation.core.machine import Machine
+from workstation.core.mend import Pending, moving
 from workstation.core.store import Store
 from workstation.errors import NotAllowedError
 from workstation.model.host import HostFacts
@@ -37,16 +38,34 @@ async def squash(
             f"“{machine.name}” is to go on from the memory of that layer",
             hint="start it first, or revert to another snapshot",
         )
-    check_room(store.directory(layer.id), store.size(layer.id))
-    with store.adding():
-        if history.head.layer == layer.id:
-            await _into_head(machine, store, facts, layer, progress)
-        renamed = await _above_anew(machine, store, facts, layer, progress)
-        history = _without(history, layer, renamed)
-        heads.write_history(machine.paths, history)
+    check_room(store.directory(layer.id), _needed(machine, store, layer))
+    async with moving(machine, store, Pending()):
+        with store.adding():
+            if history.head.layer == layer.id:
+                await _into_head(machine, store, facts, layer, progress)
+            renamed = await _above_anew(machine, store, facts, layer, progress)
+            history = _without(history, layer, renamed)
+            heads.write_history(machine.paths, history)
     for made in renamed.values():
         store.protect(made)
     return history
+
+
+def _needed(machine: Machine, store: Store, layer: Layer) -> int:
+    """Bytes: the layer's disks for each that stands right on it, and those made anew besides."""
+    history = heads.read_history(machine.paths)
+    above = [one for one in _mine(store, history) if one.parent == layer.id]
+    copies = len(above) + (history.head.layer == layer.id)
+    return copies * _disks(store, layer) + sum(_disks(store, one) for one in above)
+
+
+def _disks(store: Store, layer: Layer) -> int:
+    files = (store.directory(layer.id) / file.name for file in layer.drives.values())
+    return sum(file.stat().st_blocks * 512 for file in files)
+
+
+def _mine(store: Store, history: History) -> list[Layer]:
+    return [store.read(one) for one in store.reachable(heads.roots(history))]
 
 
 def _without(history: History, layer: Layer, renamed: dict[str, str]) -> History:
@@ -81,12 +100,11 @@ async def _into_head(
 
 
 async def _into_running(session: Session, store: Store, layer: Layer, progress: Progress) -> None:
-    tops = {drive: node for drive, (node, _) in (await graph.heads(session)).items()}
+    tops = await graph.heads(session)
     for drive in layer.drives:
         below = store.disk_files(layer.parent, drive)
         base = await graph.same_file(session, below[0].path) if below else ""
         await graph.stream(session, tops[drive], base, progress)
-    await graph.barrier(session)
 
 
 async def merge_top(session: Session, files: tuple[DiskFile, ...], progress: Progress) -> None:
@@ -105,8 +123,7 @@ async def _above_anew(
     machine: Machine, store: Store, facts: HostFacts, layer: Layer, progress: Progress
 ) -> dict[str, str]:
     """Make anew what stands on the layer: old id to new id."""
-    roots = heads.roots(heads.read_history(machine.paths))
-    mine = [store.read(one) for one in store.reachable(roots)]
+    mine = _mine(store, heads.read_history(machine.paths))
     renamed: dict[str, str] = {}
     waiting = [(child, layer.parent) for child in mine if child.parent == layer.id]
     while waiting:
@@ -139,6 +156,7 @@ async def _made_anew(
                         (directory / below.name).hardlink_to(source)
                         drives[drive] = below
         made = old.model_copy(update={"id": directory.name, "parent": parent, "drives": drives})
+        store.describe(made, directory)
         await asyncio.to_thread(store.publish, made, directory)
     return made
 

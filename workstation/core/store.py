@@ -13,13 +13,12 @@ import fcntl
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workstation.core import atomic, library
-from workstation.errors import NotFoundError
+from workstation.errors import BusyError, NotFoundError
 from workstation.model.layer import Layer
 from workstation.paths import Paths
 from workstation.qemu.blockdev import DiskFile
@@ -32,22 +31,23 @@ class Store:
     """The layers of this user."""
 
     def __init__(self, paths: Paths) -> None:
-        self._paths = paths
+        self.paths = paths
         self._known: dict[str, Layer] = {}
 
     def directory(self, layer: str) -> Path:
-        return self._paths.layers / layer
+        return self.paths.layers / layer
 
     def ids(self) -> list[str]:
         """Every layer's id, sorted."""
         with suppress(FileNotFoundError):
-            return sorted(entry.name for entry in self._paths.layers.iterdir())
+            return sorted(entry.name for entry in self.paths.layers.iterdir())
         return []
 
     def read(self, layer: str) -> Layer:
         """Raises NotFoundError where it is missing or its manifest cannot be read."""
-        if layer not in self._known:
-            file = self.directory(layer) / MANIFEST
+        file = self.directory(layer) / MANIFEST
+        # Another program may have deleted one that is known.
+        if layer not in self._known or not file.exists():
             try:
                 self._known[layer] = Layer.model_validate_json(file.read_bytes())
             except (OSError, ValueError) as error:
@@ -87,52 +87,48 @@ class Store:
             yield
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Nobody adds layers in the block; waits for those who do now."""
-        with self._locked(fcntl.LOCK_EX):
+    def alone(self, *, wait: bool = True) -> Iterator[None]:
+        """Nobody adds layers in the block; waits for those who do now, or raises BusyError."""
+        with self._locked(fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB):
             yield
 
-    def delete(self, layer: str) -> None:
-        """Take a layer away: gone from the list first, then from the disk."""
-        self._paths.trash.mkdir(mode=0o700, exist_ok=True)
-        grave = self._paths.trash / secrets.token_hex(6)
-        self.directory(layer).rename(grave)
-        atomic.sync_directory(self._paths.layers)
+    def bury(self, layer: str) -> Path:
+        """Take a layer from the list; returns its new place, to be removed."""
         self._known.pop(layer, None)
-        shutil.rmtree(grave, ignore_errors=True)
+        return library.bury(self.paths, self.directory(layer))
 
     @contextmanager
     def _locked(self, kind: int) -> Iterator[None]:
-        self._paths.layers.mkdir(mode=0o700, exist_ok=True)
-        held = os.open(self._paths.store_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.paths.layers.mkdir(mode=0o700, exist_ok=True)
+        held = os.open(self.paths.store_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(held, kind)
+            try:
+                fcntl.flock(held, kind)
+            except BlockingIOError as error:
+                raise BusyError("layers are being added", hint="try again later") from error
             yield
         finally:
             os.close(held)
 
     @contextmanager
-    def making(self) -> Iterator[Path]:
+    def making(self, layer: str = "") -> Iterator[Path]:
         """A directory, named by the new layer's id, to put the layer's files in.
 
         `publish` makes it a layer; otherwise it is gone at the end of the block.
         """
-        self._paths.making.mkdir(mode=0o700, exist_ok=True)
-        directory = self._paths.making / secrets.token_hex(8)
-        directory.mkdir(mode=0o700)
-        try:
-            with library.held(directory):
-                yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+        with library.workplace(self.paths, layer or secrets.token_hex(8)) as directory:
+            yield directory
+
+    def describe(self, layer: Layer, directory: Path) -> None:
+        """Write the manifest of a layer that is being made."""
+        (directory / MANIFEST).write_text(layer.model_dump_json(indent=1))
 
     def publish(self, layer: Layer, directory: Path) -> None:
-        """Make the directory the layer: whole, lasting and listed when this returns."""
-        (directory / MANIFEST).write_text(layer.model_dump_json(indent=1))
+        """Make the directory, described before, the layer: lasting and listed at the return."""
         library.sync_tree(directory)
         atomic.sync_directory(directory)
         directory.rename(self.directory(layer.id))
-        atomic.sync_directory(self._paths.layers)
+        atomic.sync_directory(self.paths.layers)
         self._known[layer.id] = layer
 
     def protect(self, layer: str) -> None:

@@ -5,13 +5,13 @@ import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 
 from workstation.core import library, run
-from workstation.core.freeze import mend
 from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
+from workstation.core.mend import Pending, mend, moving
 from workstation.core.prepare import prepared, start_helpers
 from workstation.core.resume import finish_resume, forget_memory, go_on, open_memory
 from workstation.core.store import Store
@@ -58,21 +58,22 @@ async def start(
     """
     store = Store(paths)
     with holding(machine, Verb.START, front_end):
-        definition = _sound(machine)
         await mend(machine, store)
+        machine.look()
+        definition = _sound(machine)
         if cold:
             forget_memory(machine)
-        with (
-            open_memory(machine, store, facts, choice.accelerator) as memory,
-            prepared(paths, machine.paths, definition, facts, choice.accelerator, store) as launch,
-        ):
-            await asyncio.to_thread(_launch, replace(launch, incoming=memory), choice)
+        with open_memory(machine, store, facts, choice.accelerator) as memory:
             resuming = memory is not None
-        # While QEMU gets ready, which takes longer.
-        await asyncio.to_thread(run.sync, machine.paths)
-        await _answering(machine)
-        if resuming and machine.monitor:
-            await finish_resume(machine, machine.monitor)
+            async with moving(machine, store, Pending(running=True)) if resuming else nullcontext():
+                with prepared(
+                    paths, machine.paths, definition, facts, choice.accelerator, store
+                ) as launch:
+                    await asyncio.to_thread(_launch, replace(launch, incoming=memory), choice)
+                synced = asyncio.to_thread(run.sync, machine.paths)
+                await asyncio.gather(_answering(machine), synced)
+                if resuming and machine.monitor:
+                    await finish_resume(machine, machine.monitor)
 
 
 def _sound(machine: Machine) -> Definition:

@@ -16,13 +16,15 @@ from workstation.core.demo import run_demo
 from workstation.core.images import Images
 from workstation.core.layers import Layers
 from workstation.core.machine import Machine
+from workstation.core.mending import Mending
 from workstation.core.sampling import INTERVAL, Sampler
-from workstation.core.settings import load_settings
+from workstation.core.settings import load_settings, save_theme
 from workstation.errors import InvalidError
 from workstation.model.events import (
     Activity,
     Event,
     Logged,
+    MachineChanged,
     MachineRemoved,
     Sampled,
     Severity,
@@ -90,6 +92,8 @@ class Workstation:
         await asyncio.to_thread(library.clear_leftovers, self.paths)
         self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._stack.callback(self._cancel_tasks)
+        self._mending = Mending(self.layers.store, self.front_end, self._group)
+        self._stack.callback(self._mending.cancel)
         if self._watching:
             self._watch()
         for name in names.names(self.paths):
@@ -136,6 +140,8 @@ class Workstation:
     def _adopt(self, name: str) -> Machine:
         machine = Machine(self.paths.machine(name), self._publish)
         self._machines[name] = machine
+        if self._watching:
+            self._mending.notice(machine)
         self._tasks[name] = self._group.create_task(self._supervise(machine), name=f"vm {name}")
         return machine
 
@@ -177,8 +183,14 @@ class Workstation:
     def _publish(self, event: Event) -> None:
         if isinstance(event, Logged):
             self.log.append(event)
+        if isinstance(event, MachineChanged) and self._watching:
+            self._notice(event.view.name)
         for callback in tuple(self._subscribers):
             callback(event)
+
+    def _notice(self, name: str) -> None:
+        if name in self._machines:
+            self._mending.notice(self._machines[name])
 
     # -- looking ------------------------------------------------------------
 
@@ -367,9 +379,19 @@ class Workstation:
         """Wait until the guest has printed that on its serial line since it was started."""
         await ready.printed(self._find(name), text, timeout=timeout, since=since)
 
+    async def errands_done(self) -> None:
+        """Wait for what goes on beside a machine: after a resume its guest's clock is set."""
+        for machine in list(self._machines.values()):
+            await machine.errands_done()
+
     def cancel(self, activity: int) -> None:
         """Cancel a piece of work that is going on."""
         self._activities.cancel(activity)
+
+    async def keep_theme(self, theme: str) -> None:
+        """Remember the colours that the person has chosen."""
+        await asyncio.to_thread(save_theme, self.paths, theme)
+        self.settings = self.settings.model_copy(update={"theme": theme})
 
     # -- editing ------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Layers and heads: what a machine's disks and its memory are made of."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -77,3 +78,17 @@ class History(Section):
     snapshots: dict[Tag, LayerId] = Field(default_factory=dict)
     golden: Annotated[str, Field(max_length=40)] = ""
     """The snapshot that `reset-demo` goes back to."""
+
+
+def oldest_first(layers: Iterable[Layer]) -> list[Layer]:
+    """By time; of one second, those below first."""
+    found = list(layers)
+    parents = {layer.id: layer.parent for layer in found}
+
+    def age(layer: Layer) -> tuple[datetime, int]:
+        depth, below = 0, layer.parent
+        while below:
+            depth, below = depth + 1, parents.get(below)
+        return layer.created, depth
+
+    return sorted(found, key=age)

@@ -157,6 +157,8 @@ class MachineView:
     """Forwards in force while it runs, with the host ports that were really taken."""
     panicked: bool = False
     """The guest said through pvpanic that it crashed, and waits paused."""
+    history: int = 0
+    """Another number whenever its history has changed."""
 
     def allows(self, verb: Verb) -> bool:
         return self.state in ALLOWED[verb] and not (self.problem and verb is Verb.START)

@@ -24,6 +24,8 @@ class Settings(Section):
     timeouts: Timeouts = Timeouts()
     accelerator: Accelerator = Accelerator.AUTO
     """What a profile's `auto` means here."""
-    theme: str = "textual-dark"
+    theme: str = "workstation"
     serial_log: Size = 4 * 2**20
     """How much of what a guest prints on its serial line is kept, at least."""
+    longest_chain: Annotated[int, Field(ge=1, le=1000, strict=True)] = 16
+    """Layers that a machine may stand on before every further snapshot brings a warning."""

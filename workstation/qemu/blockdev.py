@@ -21,18 +21,24 @@ class DiskFile:
 
 Node = dict[str, object]
 
+FILE = ".file"
+"""What the name of a file's node ends with; a node's name may have 31 characters."""
+
 
 def overlay_node(
     name: str, file: DiskFile, *, cache: Cache, discard: bool, writable: bool, backing: str | None
 ) -> Node:
-    """One image as `-blockdev` and QMP `blockdev-add` take it."""
+    """One image as `-blockdev` and QMP `blockdev-add` take it.
+
+    The node of its file is called `NAME.file`: QEMU tells a file by its path there only.
+    """
     node: Node = {
         "driver": file.format,
         "node-name": name,
         "read-only": not writable,
         "discard": "unmap" if discard else "ignore",
         "cache": {"direct": cache is Cache.NONE, "no-flush": cache is Cache.UNSAFE},
-        "file": {"driver": "file", "filename": str(file.path)},
+        "file": {"driver": "file", "node-name": f"{name}{FILE}", "filename": str(file.path)},
     }
     return {**node, "backing": backing} if file.format == "qcow2" else node
 

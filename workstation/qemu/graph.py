@@ -4,24 +4,25 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from workstation.errors import MonitorError
 from workstation.model.profile import Cache
-from workstation.qemu.blockdev import DiskFile, nodes, overlay_node
+from workstation.qemu.blockdev import FILE, DiskFile, nodes, overlay_node
 from workstation.qemu.monitor import Monitor, Session
 
 
-async def heads(monitor: Session) -> dict[str, tuple[str, Path]]:
-    """For each drive (`drive0`…, `nvram`): the node it writes to, and that node's file."""
-    nodes = await monitor.execute("query-named-block-nodes", flat=True)
-    files = {node["node-name"]: Path(node["file"]) for node in nodes if node["drv"] == "qcow2"}
-    writable = {node["node-name"] for node in nodes if not node["ro"]}
-    found = {}
-    for name, file in files.items():
-        drive = name.partition(".")[0]
-        if name in writable:
-            found[drive] = (name, file)
-    return found
+async def heads(session: Session) -> dict[str, str]:
+    """For each drive (`drive0`…, `nvram`): the node that its device writes to."""
+    blocks = [block.get("inserted") for block in await session.execute("query-block")]
+    nodes = [str(block["node-name"]) for block in blocks if block and not block["ro"]]
+    return {node.partition(".")[0]: node for node in nodes}
+
+
+async def heads_in_use(session: Session) -> set[str]:
+    """The heads that drives were switched to while QEMU ran."""
+    tops = (await heads(session)).values()
+    return {head for _, _, head in (node.partition(".") for node in tops) if head}
 
 
 def node_name(drive: str, head: str) -> str:
@@ -33,8 +34,7 @@ async def put_on(
     monitor: Monitor, overlays: Mapping[str, Path], head: str, settings: Mapping[str, Cache]
 ) -> None:
     """Put a blank overlay on every drive, all at the same instant; the guest must stand still."""
-    below = {drive: node for drive, (node, _) in (await heads(monitor)).items()}
-    actions = []
+    below, actions = await heads(monitor), []
     for drive, file in overlays.items():
         node = overlay_node(
             node_name(drive, head),
@@ -51,6 +51,19 @@ async def put_on(
         await monitor.execute("transaction", actions=actions)
 
 
+async def take_away(session: Session, head: str) -> None:
+    """Remove what `put_on` has added of a head that no drive was switched to."""
+    for node in await _nodes(session):
+        if node.endswith(f".{head}"):
+            await session.execute("blockdev-del", **{"node-name": node})
+
+
+async def _nodes(session: Session) -> dict[str, Any]:
+    """Every node by its name."""
+    found = await session.execute("query-named-block-nodes", flat=True)
+    return {str(node["node-name"]): node for node in found}
+
+
 # -- merging -----------------------------------------------------------------
 
 _POLL_SECONDS = 0.05
@@ -64,16 +77,11 @@ async def open_chain(session: Session, name: str, files: Sequence[DiskFile]) -> 
 
 async def same_file(session: Session, path: Path) -> str:
     """The node that has that very file open, by whatever name; empty where none has."""
-    nodes = await session.execute("query-named-block-nodes", flat=True)
     wanted = _inode(path)
-    return next(
-        (
-            str(node["node-name"])
-            for node in nodes
-            if node["drv"] in ("qcow2", "raw") and _inode(Path(node["file"])) == wanted
-        ),
-        "",
-    )
+    for name, node in (await _nodes(session)).items():
+        if name.endswith(FILE) and _inode(Path(node["file"])) == wanted:
+            return name.removesuffix(FILE)
+    return ""
 
 
 def _inode(path: Path) -> tuple[int, int] | None:
@@ -93,10 +101,10 @@ async def stream(
     """Copy into `top` what lies between it and `base` (empty: all of it), guest running or not.
 
     Only copies are added to the top, so a chain that still has the layers between stays right at
-    every moment; that QEMU says "concluded" does not make the copies last: see `barrier`.
+    every moment. The copies last when this returns; that QEMU says "concluded" is not enough.
     """
     job = f"stream-{top.replace('.', '-')}"
-    options: dict[str, object] = {"base-node": base, "backing-file": "below"} if base else {}
+    options: dict[str, object] = {"base-node": base, "backing-file": ""} if base else {}
     arguments = {"job-id": job, "device": top, "auto-finalize": True, "auto-dismiss": False}
     await session.execute("block-stream", **arguments, **options)
     try:
@@ -105,6 +113,23 @@ async def stream(
         await asyncio.shield(_cancel(session, job))
         raise
     await session.execute("job-dismiss", id=job)
+    await _flush(session, top)
+
+
+async def _flush(session: Session, node: str) -> None:
+    """Make all that QEMU has written to a node last; raises MonitorError where it does not.
+
+    `stop` flushes too, and says nothing where that fails. `blockdev-snapshot` flushes first of
+    all, and reports it; an overlay that is in use already is what it refuses next.
+    """
+    try:
+        await session.execute("blockdev-snapshot", node=node, overlay=node)
+    except MonitorError as error:
+        if "already in use" not in str(error):
+            raise MonitorError(
+                f"the disks of “{session.name}” could not be written: {error}",
+                hint="make room on the host's disk, then do it again",
+            ) from error
 
 
 async def _concluded(session: Session, job: str, progress: Callable[[float, float], None]) -> None:
@@ -122,6 +147,7 @@ async def _concluded(session: Session, job: str, progress: Callable[[float, floa
 async def _cancel(session: Session, job: str) -> None:
     with suppress(MonitorError):
         await session.execute("job-cancel", id=job)
+    with suppress(MonitorError):
         while True:
             jobs = {one["id"]: one["status"] for one in await session.execute("query-jobs")}
             if jobs.get(job, "concluded") == "concluded":
@@ -130,19 +156,15 @@ async def _cancel(session: Session, job: str) -> None:
         await session.execute("job-dismiss", id=job)
 
 
-async def barrier(session: Session) -> None:
-    """Make all that QEMU has written last: `stop` flushes every drive."""
-    running = (await session.execute("query-status"))["status"] == "running"
-    if running:
-        await session.execute("stop")
-        await session.execute("cont")
+async def cancel_jobs(session: Session) -> None:
+    """End the merges of a front-end that is gone."""
+    for job in await session.execute("query-jobs"):
+        await _cancel(session, job["id"])
 
 
 async def close_chain(session: Session, name: str, length: int) -> None:
     """Take a chain of `open_chain` away again, flushed; nodes that a merge dropped are gone."""
-    known = {
-        one["node-name"] for one in await session.execute("query-named-block-nodes", flat=True)
-    }
+    known = await _nodes(session)
     for node in (name, *(f"{name}-{depth}" for depth in range(1, length))):
         if node in known:
             with suppress(MonitorError):

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from workstation.errors import MonitorError
-from workstation.qemu.monitor import Monitor
+from workstation.qemu.monitor import Monitor, Session
 
 UNTHROTTLED = 2**40
 """Bytes a second: more than any disk writes. QEMU's default would throttle a file."""
+
+DOWNTIME_MS = 10
+"""How long QEMU may expect the last, still part to take: its default, 300, lets the guest stand
+still for most of that while a write of what is left would be done in a tenth of it."""
 
 CONVERGE_SECONDS = 10.0
 """How long a guest that dirties its memory faster than the disk takes it may go on running."""
@@ -31,13 +36,14 @@ async def save_memory(
     `progress` gets bytes done and in all. Where this fails or is cancelled the guest may stand
     still or not: the caller lets it go on.
     """
-    await monitor.execute("migrate-set-parameters", **{"max-bandwidth": UNTHROTTLED})
+    limits = {"max-bandwidth": UNTHROTTLED, "downtime-limit": DOWNTIME_MS}
+    await monitor.execute("migrate-set-parameters", **limits)
     await monitor.pass_descriptor(descriptor, "memory")
     try:
         await monitor.execute("migrate", uri="fd:memory")
         return await _finished(monitor, progress)
     except BaseException:
-        await asyncio.shield(_give_up(monitor))
+        await asyncio.shield(give_up(monitor))
         raise
 
 
@@ -61,19 +67,17 @@ async def _finished(monitor: Monitor, progress: Callable[[float, float], None]) 
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _give_up(monitor: Monitor) -> None:
-    """End the migration; the guest stays as it is, running or not."""
-    try:
-        await monitor.execute("migrate_cancel")
-        while await _moving(monitor):  # noqa: ASYNC110 (asked, not told: no event is sure to come)
+async def give_up(monitor: Session) -> None:
+    """End a migration where one goes on; the guest stays as it is, running or not."""
+    with suppress(MonitorError):  # QEMU has ended: there is nothing left to go on
+        while await _moving(monitor):
+            await monitor.execute("migrate_cancel")
             await asyncio.sleep(_POLL_SECONDS)
-    except MonitorError:
-        return  # QEMU has ended: there is nothing left to go on
 
 
-async def _moving(monitor: Monitor) -> bool:
+async def _moving(monitor: Session) -> bool:
     status = (await monitor.execute("query-migrate")).get("status", "")
-    return status in ("setup", "active", "cancelling")
+    return status in ("setup", "active", "device", "pre-switchover", "cancelling")
 
 
 async def loaded(monitor: Monitor) -> None:

@@ -38,7 +38,9 @@ def spawn(argv: Sequence[str], paths: MachinePaths, descriptors: Iterable[int]) 
     The files of an earlier run must be gone. Returns when the witness has written down who QEMU
     is, some milliseconds later, and before QEMU is ready for anything: call it in a thread.
     """
-    log = os.open(paths.qemu_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    # A new file: ext4 writes one that was cut to nothing to the disk when it is closed.
+    paths.qemu_log.unlink(missing_ok=True)
+    log = os.open(paths.qemu_log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     os.write(log, f"{shlex.join(argv)}\n".encode())
     try:
         witness = subprocess.Popen(

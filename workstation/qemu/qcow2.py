@@ -38,7 +38,8 @@ def read_header(path: Path) -> Header:
     if len(raw) < _HEADER.size or raw[:4] != _MAGIC:
         raise InvalidError(f"{path} is not a qcow2 image")
     fields = _HEADER.unpack(raw)
-    version, backing, size = fields[1], fields[2], fields[5]
+    # A name of no length is none: a merge leaves that behind.
+    version, backing, size = fields[1], fields[2] and fields[3], fields[5]
     if version not in (2, 3):
         raise InvalidError(f"{path} is a qcow2 image of version {version}, which is not known")
     features = fields[13] if version == 3 else 0

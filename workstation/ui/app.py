@@ -13,12 +13,14 @@ from textual import work
 from textual.app import App
 from textual.command import Provider
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState
 
 from workstation.model.text import safe, safe_line
+from workstation.ui.desk import Desk
 from workstation.ui.library import LibraryScreen
 from workstation.ui.outside import Outside
-from workstation.ui.themes import DEFAULT, THEMES
+from workstation.ui.themes import DEFAULT, OWN, THEMES
 
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
@@ -81,8 +83,27 @@ class WorkstationApp(App[None]):
         await asyncio.to_thread(_import_core)
         _collect_garbage_again()
         async with self._make() as self.station:
+            self._wear(self.station.settings.theme)
             await self.library.open(self.station)
             await self._leave.wait()
+
+    # -- the theme ----------------------------------------------------------
+
+    def _wear(self, theme: str) -> None:
+        """The theme of the settings, unless the environment names one; a change is kept."""
+        if DEFAULT == OWN and theme in self.available_themes:
+            self.theme = theme
+        self.theme_changed_signal.subscribe(self.library, self._keep_theme)
+
+    def _keep_theme(self, theme: Theme) -> None:
+        if self.station and theme.name != self.station.settings.theme:
+            self.run_worker(self._save_theme(theme.name), group="theme", exit_on_error=False)
+
+    async def _save_theme(self, theme: str) -> None:
+        if self.station:
+            await self.station.keep_theme(theme)
+
+    # -- leaving ------------------------------------------------------------
 
     async def action_quit(self) -> None:
         """Let go of the machines, and say that they go on."""
@@ -111,17 +132,19 @@ class WorkstationApp(App[None]):
             for words in going
         )
 
-    def perform(self, command: Command, name: str) -> None:
+    def perform(self, command: Command[Any], desk: Desk, name: str) -> None:
         """Run a command for the machine of that name, unless that is going on already."""
         if not self.is_busy(command.id, machine=name):
             key = f"{command.id} {name}"
-            work = command.run(self.library)
+            work = command.run(desk)
             self.run_worker(work, name=key, group="commands", exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Where every failure of every worker ends up."""
         if event.worker.is_finished:
-            self.library.show_again()
+            for screen in self.screen_stack:
+                if isinstance(screen, Desk):
+                    screen.show_again()
         error = event.worker.error
         if event.state is not WorkerState.ERROR or error is None:
             return

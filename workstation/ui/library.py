@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
 
 from workstation.ui.commands import COMMANDS
-from workstation.ui.commands.base import Command
+from workstation.ui.commands.base import Command, bindings
+from workstation.ui.desk import Desk
 from workstation.ui.feed import Batch, Feed
 from workstation.ui.host_watch import HostWatch
-from workstation.ui.outside import Outside
+from workstation.ui.looks import LOOKS, PANIC, PROBLEM, Look
+from workstation.ui.past import Past, read_past
 from workstation.ui.widgets.filter_box import FilterBox, matches
 from workstation.ui.widgets.footer import Footer, Key
 from workstation.ui.widgets.header import Header
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
     from workstation.model.events import Activity
     from workstation.model.machine import MachineView
-    from workstation.ui.app import WorkstationApp
     from workstation.ui.widgets.activity import ActivityStrip
     from workstation.ui.widgets.details import Details
     from workstation.ui.widgets.log_pane import LogPane
@@ -46,16 +48,19 @@ TICK = 1.0
 """Seconds between two looks at the figures, and at the selected machine's output."""
 BOOTING = 20.0
 """Seconds after its start in which a machine's output is looked at four times as often."""
+LAYERS_PERIOD = 10.0
+"""Seconds between two looks at how much the selected machine has written."""
 FOCUS_DELAY = 0.3
-"""Seconds that the cursor rests on a machine before its disks are measured."""
+"""Seconds that the cursor rests on a machine before its disks are measured, its layers read."""
 
 
-class LibraryScreen(Screen[None]):
+class LibraryScreen(Desk):
     """Painted empty first; `open` fills it once the machines have been found."""
 
     AUTO_FOCUS = "MachineList"
+    commands: ClassVar[Mapping[str, Command[Any]]] = COMMANDS
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(command.binding() for command in COMMANDS.values() if command.keys),
+        *bindings(COMMANDS),
         Binding("escape", "drop_filter", show=False),
     ]
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (an instance variable in Textual)
@@ -65,17 +70,21 @@ class LibraryScreen(Screen[None]):
     ]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (28, "-tall")]  # noqa: RUF012
 
+    introduction = (
+        "On the left are your machines, on the right is the one under the cursor: how it does, what"
+        " it last said, how to reach it. Machines run on when you leave; the line at the bottom"
+        " shows what can be done to the selected one now."
+    )
+
     header = getters.query_one(Header)
     side = getters.query_one("#side", Vertical)
     side_title = getters.query_one("#side-title", Bar)
     machines = getters.query_one(MachineList)
     pane = getters.query_one("#pane", Vertical)
     notice = getters.query_one(Notice)
-    footer = getters.query_one(Footer)
 
     def __init__(self) -> None:
         super().__init__()
-        self.station: Workstation | None = None
         self._details: Details | None = None
         self._strip: ActivityStrip | None = None
         self._log: LogPane | None = None
@@ -83,14 +92,8 @@ class LibraryScreen(Screen[None]):
         self._host: HostWatch | None = None
         self._activities: dict[int, Activity] = {}
         self._resting: Timer | None = None
-
-    @property
-    def program(self) -> WorkstationApp:
-        return cast("WorkstationApp", self.app)
-
-    @property
-    def outside(self) -> Outside:
-        return self.program.outside
+        self._pasts: dict[str, tuple[int, Past]] = {}
+        """By machine: its history, and the number of that when it was read."""
 
     @property
     def view(self) -> MachineView | None:
@@ -106,6 +109,9 @@ class LibraryScreen(Screen[None]):
     def going(self) -> list[Activity]:
         """Long work that has not ended, oldest first."""
         return list(self._activities.values())
+
+    def signs(self) -> Iterable[Look]:
+        return (*LOOKS.values(), PANIC, PROBLEM)
 
     def compose(self) -> ComposeResult:
         yield Header()
@@ -139,6 +145,7 @@ class LibraryScreen(Screen[None]):
         self._focus_station()
         self.set_interval(TICK, self.tick)
         self.set_interval(TICK / 4, self.tick_of_boot)
+        self.set_interval(LAYERS_PERIOD, self.tick_of_layers)
         self.app.run_worker(self._host.look(self), group="host", exit_on_error=False)
 
     def close(self) -> None:
@@ -162,6 +169,8 @@ class LibraryScreen(Screen[None]):
         if batch.changed:
             self._tell_of_crashes(batch)
             self.machines.update_machines(batch.changed)
+            for name in (name for name, view in batch.changed.items() if view is None):
+                self._pasts.pop(name, None)
             self._show()
             self.show_usage()
         if batch.samples and self._host:
@@ -189,6 +198,11 @@ class LibraryScreen(Screen[None]):
             self._details.show_title(self.outside.now())
             self._show_life(self.view)
 
+    def tick_of_layers(self) -> None:
+        """A machine that runs writes into its head, and nobody tells how much."""
+        if self.view and self.view.state.live:
+            self._read_past(self.view, again=True)
+
     def tick_of_boot(self) -> None:
         """A guest that boots prints a lot, and somebody is watching it."""
         view = self.view
@@ -209,10 +223,29 @@ class LibraryScreen(Screen[None]):
         if self._details:
             self._details.display = view is not None
             if view and view is not self._details.view:
-                self._details.show(view, self.outside.now())
+                self._details.show(view, self.past_of(view), self.outside.now())
                 self._show_life(view)
+                self._read_past(view)
         if view is None:
             self.notice.update(self._notice())
+
+    def past_of(self, view: MachineView) -> Past | None:
+        """The machine's layers as they were last read; None until they have been."""
+        return self._pasts[view.name][1] if view.name in self._pasts else None
+
+    def _read_past(self, view: MachineView, *, again: bool = False) -> None:
+        """Read the selected machine's layers in a thread, unless nothing can have changed."""
+        known = self._pasts.get(view.name)
+        if again or known is None or known[0] != view.history:
+            self.run_worker(self._take_past(view), group="past", exclusive=True)
+
+    async def _take_past(self, view: MachineView) -> None:
+        await asyncio.sleep(FOCUS_DELAY if view.name not in self._pasts else 0)
+        if self.station:
+            past = await asyncio.to_thread(read_past, self.station, view.name)
+            self._pasts[view.name] = (view.history, past)
+            if self._details and self._details.view and self._details.view.name == view.name:
+                self._details.show(self._details.view, past, self.outside.now())
 
     def _show_life(self, view: MachineView) -> None:
         if self._details and self.station:
@@ -228,22 +261,14 @@ class LibraryScreen(Screen[None]):
 
     def _show_side_title(self) -> None:
         total = len(self.station.machines) if self.station else 0
-        shown = self.machines.shown
+        shown = self.machines.count
         count = f"{shown} of {total}" if shown != total else str(total or "")
         left = Content.styled(" MACHINES", "bold $text-muted")
         self.side_title.put(left, Content.styled(f"{count} ", "$text-muted"))
 
     def _show_footer(self) -> None:
-        if isinstance(self.focused, FilterBox):
-            keys = [Key("enter", "Keep", "screen.keep_filter"), ESCAPE]
-        else:
-            offered = (command for command in COMMANDS.values() if command.shown_key)
-            keys = [_key(command) for command in offered if self._offers(command)]
-        pinned = [_key(command) for command in COMMANDS.values() if command.pinned]
-        self.footer.offer(keys, pinned)
-
-    def _offers(self, command: Command) -> bool:
-        return not command.pinned and command.id != "palette" and self.can(command)
+        typing = isinstance(self.focused, FilterBox)
+        self.offer([Key("enter", "Keep", "screen.keep_filter"), ESCAPE] if typing else None)
 
     def _show_activities(self) -> None:
         if self._strip:
@@ -258,25 +283,7 @@ class LibraryScreen(Screen[None]):
         """Say above everything what keeps this computer from running machines."""
         self.mount(Banner(host_problem(*problem)), after=self.header)
 
-    # -- commands -----------------------------------------------------------
-
-    def can(self, command: Command) -> bool:
-        return command.available(self)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "command":
-            return self.can(COMMANDS[str(parameters[0])])
-        return True
-
-    def action_command(self, command: str) -> None:
-        """Do it if it can be done now."""
-        if self.can(COMMANDS[command]):
-            self.program.perform(COMMANDS[command], self.view.name if self.view else "")
-            self._show()
-
-    def action_cancel(self, activity: int) -> None:
-        if self.station:
-            self.station.cancel(activity)
+    # -- the cursor ---------------------------------------------------------
 
     def go_to(self, name: str) -> None:
         """Put the cursor on a machine, even on one that the filter hides."""
@@ -342,7 +349,3 @@ class LibraryScreen(Screen[None]):
 
 
 ESCAPE = Key("esc", "Show all", "screen.drop_filter")
-
-
-def _key(command: Command) -> Key:
-    return Key(command.shown_key, command.label, command.action(), command.help())

@@ -30,6 +30,13 @@ LOOKS = {
 PANIC = Look("!", "panic", "$text-error", "The guest says that its system has crashed.")
 PROBLEM = Look("⚠", "problem", "$text-warning", "Its file cannot be used as it stands.")
 
+LAYERS = (
+    Look("●", "now", "$text-success", "The machine as it is."),
+    Look("◆", "golden", "$text-warning", "The layer that a reset brings back."),
+    Look("○", "layer", "$text-muted", "A frozen moment."),
+    Look("❄", "memory", "$text-primary", "The guest's memory is kept in it: it goes on there."),
+)
+
 
 def look_of(view: MachineView) -> Look:
     """A live machine keeps its word when its file goes bad: what runs is not hurt by that."""

@@ -10,7 +10,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.types import IgnoreReturnCallbackType
 
 from workstation.model.text import safe_line
-from workstation.ui.commands import COMMANDS
+from workstation.ui.desk import Desk
 from workstation.ui.library import LibraryScreen
 
 
@@ -35,14 +35,14 @@ class Commands(Provider):
 
     def _entries(self) -> Iterator[Entry]:
         desk = self.screen
-        if not isinstance(desk, LibraryScreen):
+        if not isinstance(desk, Desk):
             return
-        commands = [command for command in COMMANDS.values() if command.id != "palette"]
+        commands = [command for command in desk.commands.values() if command.id != "palette"]
         for command in sorted(commands, key=lambda command: not desk.can(command)):
             key = f"  ({command.shown_key})" if command.shown_key else ""
             possible = "" if desk.can(command) else "Not possible now. "
             yield Entry(
-                f"{command.label}{key}",
+                f"{command.label_on(desk)}{key}",
                 partial(desk.action_command, command.id),
                 possible + command.help(),
             )

@@ -52,5 +52,6 @@ LIGHT = Theme(
 )
 
 THEMES = (DARK, LIGHT)
-DEFAULT = DARK.name if DEFAULT_THEME == "textual-dark" else DEFAULT_THEME
+OWN = DARK.name
+DEFAULT = OWN if DEFAULT_THEME == "textual-dark" else DEFAULT_THEME
 """Ours, unless TEXTUAL_THEME names another."""

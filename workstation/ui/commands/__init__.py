@@ -1,7 +1,20 @@
 """Every command, once; keys, footer, palette and help are made from this list, in its order."""
 
+from typing import Any
+
 from workstation.ui.commands.base import Command
+from workstation.ui.commands.layers import (
+    Branch,
+    Golden,
+    OpenHistory,
+    ResetDemo,
+    ResumeAll,
+    Snapshot,
+    Suspend,
+    SuspendAll,
+)
 from workstation.ui.commands.machine import (
+    ColdBoot,
     Console,
     Delete,
     Edit,
@@ -25,16 +38,22 @@ from workstation.ui.commands.program import (
     Theme,
 )
 
-COMMANDS: dict[str, Command] = {
+COMMANDS: dict[str, Command[Any]] = {
     command.id: command
     for command in (
         Demo(),
         New(),
         Start(),
         Console(),
+        Snapshot(),
+        ResetDemo(),
+        OpenHistory(),
+        Stop(),
         Pause(),
         Resume(),
-        Stop(),
+        Suspend(),
+        ColdBoot(),
+        Branch(),
         Cancel(),
         Filter(),
         Log(),
@@ -42,6 +61,9 @@ COMMANDS: dict[str, Command] = {
         Delete(),
         Reset(),
         Kill(),
+        Golden(),
+        SuspendAll(),
+        ResumeAll(),
         Doctor(),
         Theme(),
         Palette(),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from textual.binding import Binding
 
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
     from workstation.model.machine import MachineView
-    from workstation.ui.library import LibraryScreen
+    from workstation.ui.desk import Desk
+
+DeskT = TypeVar("DeskT", bound="Desk", contravariant=True)
+"""The screen that a command needs: any with a selected machine, or a particular one."""
 
 
-class Command:
+class Command(Generic[DeskT]):
     """Base of the commands."""
 
     id: ClassVar[str]
@@ -40,31 +44,40 @@ class Command:
     def binding(cls) -> Binding:
         return Binding(cls.keys, cls.action(), cls.label, show=False, tooltip=cls.help())
 
-    def available(self, desk: LibraryScreen) -> bool:
+    def label_on(self, desk: DeskT) -> str:
+        """The label, where another word says better what it does now."""
+        return self.label
+
+    def available(self, desk: DeskT) -> bool:
         """Whether it can be done now, to what is selected now."""
         return desk.station is not None
 
-    async def run(self, desk: LibraryScreen) -> None:
+    async def run(self, desk: DeskT) -> None:
         """Do it; raised WorkstationErrors are shown by the app."""
         raise NotImplementedError
 
 
-class MachineCommand(Command):
+class MachineCommand(Command["Desk"]):
     """Base of the commands that act on the selected machine."""
 
     section: ClassVar[str] = "The selected machine"
     verb: ClassVar[str]
     """The word of a `Verb`; its table of states says when the command is there."""
 
-    def available(self, desk: LibraryScreen) -> bool:
+    def available(self, desk: Desk) -> bool:
         # Imported here: the model is only loaded after the first frame.
         from workstation.model.machine import Verb
 
         return bool(desk.station and desk.view and desk.view.allows(Verb(self.verb)))
 
-    async def run(self, desk: LibraryScreen) -> None:
+    async def run(self, desk: Desk) -> None:
         if desk.station and desk.view:
             await self.act(desk, desk.station, desk.view)
 
-    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         raise NotImplementedError
+
+
+def bindings(commands: Mapping[str, Command[Any]]) -> list[Binding]:
+    """The keys of those commands, for a screen."""
+    return [command.binding() for command in commands.values() if command.keys]

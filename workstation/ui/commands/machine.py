@@ -5,38 +5,72 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from workstation.errors import OvercommitError
+from workstation.errors import HostError, OvercommitError, WorkstationError
 from workstation.model.units import format_size
 from workstation.ui.commands.base import MachineCommand
 
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
     from workstation.model.machine import MachineView
-    from workstation.ui.library import LibraryScreen
+    from workstation.ui.desk import Desk
 
 
 class Start(MachineCommand):
-    """Start the machine. Asks first if this computer has too little memory for it."""
+    """Start the machine; a frozen one goes on where it was. Asks first if this computer has too
+    little memory for it."""
 
     id, label, verb = "start", "Start", "start"
     keys, shown_key = "s,enter", "s"
 
-    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+    def label_on(self, desk: Desk) -> str:
+        return "Resume" if desk.view and desk.view.state == "frozen" else self.label
+
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         await start(desk, station, view.name)
 
 
-async def start(desk: LibraryScreen, station: Workstation, name: str) -> None:
+async def start(desk: Desk, station: Workstation, name: str, *, cold: bool = False) -> None:
     """Start it; where that would overcommit the host's memory, only if the person insists."""
     try:
-        await station.start(name)
+        await station.start(name, cold=cold)
     except OvercommitError as error:
-        from workstation.ui.dialogs.confirm import Confirm
-        from workstation.ui.dialogs.dialog import sentence
+        if await _asked(desk, error, yes="Start anyway"):
+            await station.start(name, force=True, cold=cold)
+    except HostError as error:
+        # Its memory cannot be taken up on this computer: the error says so, and names the way out.
+        if "--cold" not in error.hint:
+            raise
+        if await _asked(desk, error, yes="Boot cold"):
+            await start(desk, station, name, cold=True)
 
-        lines = [sentence(str(error)), sentence(error.hint)]
-        question = Confirm(error.title, lines, yes="Start anyway")
-        if await desk.app.push_screen_wait(question):
-            await station.start(name, force=True)
+
+async def _asked(desk: Desk, error: WorkstationError, *, yes: str) -> bool:
+    from workstation.ui.dialogs.confirm import Confirm
+    from workstation.ui.dialogs.dialog import sentence
+
+    hint = "" if "--cold" in error.hint else error.hint
+    lines = [sentence(str(error)), sentence(hint)]
+    if yes == "Boot cold":
+        lines.append("Its disks of that moment can be booted instead; what was in memory is lost.")
+    return await desk.app.push_screen_wait(Confirm(error.title, lines, yes=yes))
+
+
+class ColdBoot(MachineCommand):
+    """Boot a frozen machine's disks anew, without going on from its memory."""
+
+    id, label, verb = "cold-boot", "Boot cold", "start"
+    keys = shown_key = "B"
+
+    def available(self, desk: Desk) -> bool:
+        return bool(super().available(desk) and desk.view and desk.view.state == "frozen")
+
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
+        lines = [
+            "Its disks are booted as they were when it was frozen.",
+            "What the guest has in its memory is lost, as if its plug had been pulled.",
+        ]
+        if await confirmed(desk, f"Boot {view.name} cold?", lines, yes="Boot cold"):
+            await start(desk, station, view.name, cold=True)
 
 
 class Stop(MachineCommand):
@@ -45,7 +79,7 @@ class Stop(MachineCommand):
     id, label, verb = "stop", "Stop", "stop"
     keys = shown_key = "S"
 
-    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         await station.stop(view.name)
 
 
@@ -55,7 +89,7 @@ class Console(MachineCommand):
     id, label, verb = "console", "Console", "console"
     keys, shown_key = "c,enter", "c"
 
-    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         from workstation.core.console import attach
         from workstation.ui.handover import terminal
 
@@ -69,7 +103,7 @@ class Pause(MachineCommand):
     id, label, verb = "pause", "Pause", "pause"
     keys = shown_key = "p"
 
-    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         await station.pause(view.name)
 
 
@@ -79,7 +113,7 @@ class Resume(MachineCommand):
     id, label, verb = "resume", "Resume", "resume"
     keys = shown_key = "p"
 
-    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         await station.resume(view.name)
 
 
@@ -90,7 +124,7 @@ class Edit(MachineCommand):
     id, label, verb = "edit", "Edit", "edit"
     keys = shown_key = "E"
 
-    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         from workstation.ui.editing import edit
 
         await edit(desk.app, station, view.name)
@@ -102,7 +136,7 @@ class Reset(MachineCommand):
     id, label, verb = "reset", "Hard reset", "reset"
     keys = shown_key = "R"
 
-    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         lines = ["The guest starts over at once. What it has not written to its disks is lost."]
         if await confirmed(desk, f"Reset {view.name}?", lines, yes="Reset"):
             await station.reset(view.name)
@@ -114,7 +148,7 @@ class Kill(MachineCommand):
     id, label, verb = "kill", "Force off", "stop --force"
     keys = shown_key = "F"
 
-    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         lines = [
             "It ends at once, without asking the guest. What that has not written is lost.",
             "S asks the guest to shut down instead.",
@@ -129,7 +163,7 @@ class Delete(MachineCommand):
     id, label, verb = "delete", "Delete", "delete"
     keys, shown_key = "d,delete", "d"
 
-    async def act(self, desk: LibraryScreen, station: Workstation, view: MachineView) -> None:
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         data = station.paths.machine(view.name).data
         size = await asyncio.to_thread(desk.outside.disk_used, data)
         lines = [
@@ -140,7 +174,7 @@ class Delete(MachineCommand):
             await station.delete(view.name)
 
 
-async def confirmed(desk: LibraryScreen, title: str, lines: list[str], *, yes: str) -> bool:
+async def confirmed(desk: Desk, title: str, lines: list[str], *, yes: str) -> bool:
     """Ask before something is lost."""
     from workstation.ui.dialogs.confirm import Confirm
 

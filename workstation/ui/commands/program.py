@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 from workstation.ui.commands.base import Command
 
 if TYPE_CHECKING:
+    from workstation.ui.desk import Desk
     from workstation.ui.library import LibraryScreen
 
 
-class Demo(Command):
+class Demo(Command["LibraryScreen"]):
     """Make the demo machine if it is not there, start it, and wait until it is ready."""
 
     id, label, section = "demo", "Start the demo", "Machines"
@@ -24,7 +25,7 @@ class Demo(Command):
             desk.go_to(await desk.station.demo())
 
 
-class New(Command):
+class New(Command["LibraryScreen"]):
     """Make a machine from a profile."""
 
     id, label, section = "new", "New", "Machines"
@@ -44,7 +45,7 @@ class New(Command):
             await start(desk, station, wish.name)
 
 
-class Filter(Command):
+class Filter(Command["LibraryScreen"]):
     """Show only machines whose name, state or tags hold a text. Escape shows all again."""
 
     id, label, section = "filter", "Filter", "Machines"
@@ -57,7 +58,7 @@ class Filter(Command):
         await desk.open_filter()
 
 
-class Log(Command):
+class Log(Command["LibraryScreen"]):
     """Show or hide the log of events."""
 
     id, label = "log", "Log"
@@ -67,20 +68,20 @@ class Log(Command):
         desk.toggle_log()
 
 
-class Cancel(Command):
+class Cancel(Command["Desk"]):
     """Cancel the long work that is shown first above the footer."""
 
     id, label = "cancel", "Cancel work"
     keys = shown_key = "x"
 
-    def available(self, desk: LibraryScreen) -> bool:
+    def available(self, desk: Desk) -> bool:
         return any(activity.cancellable for activity in desk.going)
 
-    async def run(self, desk: LibraryScreen) -> None:
+    async def run(self, desk: Desk) -> None:
         desk.action_cancel(next(going.id for going in desk.going if going.cancellable))
 
 
-class Doctor(Command):
+class Doctor(Command["LibraryScreen"]):
     """Look at what this computer has for virtual machines, and how to mend what it lacks."""
 
     id, label = "doctor", "Doctor"
@@ -93,48 +94,48 @@ class Doctor(Command):
             desk.app.push_screen(DoctorDialog(await desk.station.findings()))
 
 
-class Theme(Command):
+class Theme(Command["Desk"]):
     """Choose other colours."""
 
     id, label = "theme", "Theme"
 
-    async def run(self, desk: LibraryScreen) -> None:
+    async def run(self, desk: Desk) -> None:
         desk.app.search_themes()
 
 
-class Palette(Command):
+class Palette(Command["Desk"]):
     """Find any command, or a machine, by typing part of its name."""
 
     id, label = "palette", "Palette"
     shown_key: ClassVar[str] = "ctrl+p"
 
-    async def run(self, desk: LibraryScreen) -> None:
+    async def run(self, desk: Desk) -> None:
         desk.app.action_command_palette()
 
 
-class Help(Command):
+class Help(Command["Desk"]):
     """Explain the screen, its signs and its keys."""
 
     id, label, pinned = "help", "Help", True
     keys = shown_key = "?"
 
-    def available(self, desk: LibraryScreen) -> bool:
+    def available(self, desk: Desk) -> bool:
         return True
 
-    async def run(self, desk: LibraryScreen) -> None:
+    async def run(self, desk: Desk) -> None:
         from workstation.ui.dialogs.help import HelpDialog
 
-        desk.app.push_screen(HelpDialog())
+        desk.app.push_screen(HelpDialog(desk))
 
 
-class Quit(Command):
+class Quit(Command["Desk"]):
     """Leave the program. Running machines go on; start it again to find them."""
 
     id, label, pinned = "quit", "Quit", True
     keys = shown_key = "q"
 
-    def available(self, desk: LibraryScreen) -> bool:
+    def available(self, desk: Desk) -> bool:
         return True
 
-    async def run(self, desk: LibraryScreen) -> None:
+    async def run(self, desk: Desk) -> None:
         await desk.app.action_quit()

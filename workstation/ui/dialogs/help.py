@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.app import ComposeResult
@@ -10,32 +12,30 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from workstation.ui.commands import COMMANDS
 from workstation.ui.commands.base import Command
 from workstation.ui.dialogs.dialog import Dialog
-from workstation.ui.looks import LOOKS, PANIC, PROBLEM
 
-INTRODUCTION = (
-    "On the left are your machines, on the right is the one under the cursor: how it does, what"
-    " it last said, how to reach it. Machines run on when you leave; the line at the bottom shows"
-    " what can be done to the selected one now."
-)
-MOVING = (("↑ ↓  j k", "to another machine"), ("esc", "close a dialog, drop the filter"))
+if TYPE_CHECKING:
+    from workstation.ui.desk import Desk
+    from workstation.ui.looks import Look
+
+MOVING = (("↑ ↓  j k", "to another row"), ("esc", "close a dialog, drop the filter"))
 
 
 class HelpDialog(Dialog[None]):
     AUTO_FOCUS = "#body"
 
-    def __init__(self) -> None:
+    def __init__(self, desk: Desk) -> None:
         super().__init__(cancelled=None)
+        self._desk = desk
 
     def compose(self) -> ComposeResult:
         with Vertical(id="frame", classes="-large") as frame:
             frame.border_title = "Help"
             with VerticalScroll(id="body"):
-                yield Static(INTRODUCTION, classes="paragraph", markup=False)
-                yield from _table("What the signs mean", _signs())
-                for section, rows in _sections():
+                yield Static(self._desk.introduction, classes="paragraph", markup=False)
+                yield from _table("What the signs mean", _signs(self._desk.signs()))
+                for section, rows in _sections(self._desk.commands):
                     yield from _table(section, rows)
                 yield from _table("Moving", [_row(key, "", text) for key, text in MOVING])
             with Horizontal(id="buttons"):
@@ -59,8 +59,7 @@ def _row(key: str, word: str, text: str) -> tuple[Content, Content, str]:
     return Content.styled(key, "bold $footer-key-foreground"), Content(word), text
 
 
-def _signs() -> list[tuple[Content, Content, str]]:
-    looks = [*LOOKS.values(), PANIC, PROBLEM]
+def _signs(looks: Iterable[Look]) -> list[tuple[Content, Content, str]]:
     return [
         (
             Content.styled(look.glyph, look.style),
@@ -71,11 +70,13 @@ def _signs() -> list[tuple[Content, Content, str]]:
     ]
 
 
-def _sections() -> list[tuple[str, list[tuple[Content, Content, str]]]]:
-    order = sorted(COMMANDS.values(), key=lambda command: command.section != "The selected machine")
+def _sections(
+    commands: Mapping[str, Command[Any]],
+) -> list[tuple[str, list[tuple[Content, Content, str]]]]:
+    order = sorted(commands.values(), key=lambda command: not command.section.startswith("The sel"))
     order.sort(key=lambda command: command.section == "Workstation")
 
-    def rows(commands: list[Command]) -> list[tuple[Content, Content, str]]:
+    def rows(commands: list[Command[Any]]) -> list[tuple[Content, Content, str]]:
         return [_row(command.shown_key, command.label, command.help()) for command in commands]
 
     groups = groupby(order, key=lambda command: command.section)

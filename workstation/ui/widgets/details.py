@@ -14,8 +14,10 @@ from workstation.model.text import safe_line
 from workstation.model.units import format_duration, format_size
 from workstation.ui.guest_text import preview
 from workstation.ui.looks import look_of
+from workstation.ui.past import Past
 from workstation.ui.spark import spark
-from workstation.ui.widgets.facts import facts
+from workstation.ui.story import story
+from workstation.ui.widgets.facts import LABEL, facts
 from workstation.ui.widgets.lines import Bar, Lines, between
 
 if TYPE_CHECKING:
@@ -67,18 +69,20 @@ class Facts(Lines):
 
     DEFAULT_CSS = "Facts { overflow: hidden auto; }"
 
-    view: MachineView | None = None
+    _put: tuple[MachineView, Past | None, float] | None = None
 
-    def put(self, view: MachineView) -> None:
-        self.view = view
+    def put(self, view: MachineView, past: Past | None, now: float) -> None:
+        self._put = (view, past, now)
         self._lay_out()
 
     def on_resize(self) -> None:
         self._lay_out()
 
     def _lay_out(self) -> None:
-        if self.view and self.size.width:
-            lines = facts(self.view, self.size.width)
+        if self._put and self.size.width:
+            view, past, now = self._put
+            history = story(past, self.size.width - LABEL, now)
+            lines = facts(view, self.size.width, history)
             self.styles.height = len(lines)
             self.show(lines)
 
@@ -100,15 +104,15 @@ class Details(Vertical):
             yield Meters()
         yield Facts()
 
-    def show(self, view: MachineView, now: float) -> None:
-        """Another machine, or a new view of the same."""
+    def show(self, view: MachineView, past: Past | None, now: float) -> None:
+        """Another machine, or a new view of the same; `past` is None until it has been read."""
         self.view = view
         self.show_title(now)
-        self.facts.put(view)
+        self.facts.put(view, past, now)
 
     def show_title(self, now: float) -> None:
         if self.view:
-            self.title.put(_name(self.view), _state(self.view, now))
+            self.title.put(_name(self.view), state_of(self.view, now))
 
     def show_life(self, samples: Sequence[Sample], serial: bytes) -> None:
         """What changes by itself while a machine runs."""
@@ -124,7 +128,7 @@ def _name(view: MachineView) -> Content:
     return Content.styled(safe_line(view.name, limit=80), "bold")
 
 
-def _state(view: MachineView, now: float) -> Content:
+def state_of(view: MachineView, now: float) -> Content:
     look = look_of(view)
     state = Content.styled(f"{look.glyph} {look.word}", look.style)
     if not view.since:

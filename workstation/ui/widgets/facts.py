@@ -22,15 +22,15 @@ SCHEMES = {80: "http", 443: "https", 3000: "http", 8000: "http", 8080: "http", 8
 """What usually answers at a guest's port."""
 
 
-def facts(view: MachineView, width: int) -> list[Content]:
-    """The lines, each at most `width` cells."""
+def facts(view: MachineView, width: int, history: Content | None = None) -> list[Content]:
+    """The lines, each at most `width` cells; `history` is its line about the layers."""
     lines: list[Content] = []
-    for label, value in _facts(view):
-        lines += _entry(label, value, width)
+    for label, value in _facts(view, history):
+        lines += entry_lines(label, value, width)
     return lines
 
 
-def _entry(label: str, value: Content, width: int) -> list[Content]:
+def entry_lines(label: str, value: Content, width: int) -> list[Content]:
     wrapped = value.wrap(max(10, width - LABEL)) if value else [value]
     labels = [label] + [""] * (len(wrapped) - 1)
     return [
@@ -39,8 +39,10 @@ def _entry(label: str, value: Content, width: int) -> list[Content]:
     ]
 
 
-def _facts(view: MachineView) -> Iterator[tuple[str, Content]]:
+def _facts(view: MachineView, history: Content | None) -> Iterator[tuple[str, Content]]:
     yield from _attention(view)
+    if history:
+        yield "history", history
     profile = view.profile
     yield from _reach(view)
     if profile:

@@ -1,0 +1,258 @@
+"""Freezing, going back, branching: beside bare QMP doing the same."""
+
+import array
+import asyncio
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.bench.home import Home, home, progress
+from tests.bench.launch import started
+from tests.bench.measure import Clock, Figure, Series, in_turns
+from tests.bench.qmp import Plain
+from tests.conftest import Shell
+from workstation.core import run
+from workstation.core.images import Images
+from workstation.core.workstation import Workstation
+from workstation.model.profile import Profile
+from workstation.paths import Paths
+
+NAME = "vm"
+USED = 1024
+"""MiB that the guest really uses."""
+CHAINS = (1, 8, 32)
+
+REAL_PATHS = Paths.from_environment()
+
+
+def guest(**changes: object) -> Profile:
+    basis: dict[str, object] = {
+        "name": NAME,
+        "memory": "128 MiB",
+        "networks": [],
+        "display": {"adapter": "none"},
+        "devices": {"usb_tablet": False},
+        "boot": {
+            "kernel": "appliance/vmlinuz",
+            "initrd": "appliance/initrd",
+            "command_line": "console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests",
+        },
+        "ready": "appliance ready",
+    }
+    return Profile.model_validate(basis | changes)
+
+
+@asynccontextmanager
+async def running(place: Home, profile: Profile) -> AsyncIterator[Workstation]:
+    """A guest at its shell."""
+    found = await Images(REAL_PATHS).ensure("appliance")
+    place.paths.images.mkdir(parents=True)
+    place.paths.image("appliance").symlink_to(found.path)
+    async with place.station() as station:
+        progress("booting the guest")
+        await station.create(NAME, profile)
+        await station.start(NAME, force=True)
+        await station.wait_ready(NAME)
+        yield station
+
+
+# -- live snapshot ----------------------------------------------------------------
+
+
+async def snapshot() -> list[Figure]:
+    profile = guest(memory=f"{USED + 256} MiB", drives=[{"size": "1 GiB"}])
+    with home() as place:
+        async with running(place, profile) as station:
+            async with Shell.on(station, NAME) as shell:
+                progress("filling the guest's memory")
+                fill = f"mkdir /fill; mount -t tmpfs -o size={USED + 8}M fill /fill"
+                await shell.run(f"{fill}; yes | head -c 8388608 >/part", seconds=120)
+                await shell.run(
+                    f"for i in $(seq {USED // 8}); do cat /part; done >/fill/all", seconds=300
+                )
+                assert await shell.run("du -m /fill/all | cut -f1") == str(USED)
+            stops: list[float] = []
+            taken = 0
+
+            async def ours() -> float:
+                nonlocal taken
+                taken += 1
+                with Clock() as clock:
+                    _, still = await _watched(place, station.layers.snapshot(NAME, f"s{taken}"))
+                stops.append(still)
+                await station.layers.forget(NAME, f"s{taken}")
+                return clock.seconds
+
+            async def raw() -> float:
+                return await asyncio.to_thread(_raw_snapshot, place)
+
+            mine, other = await in_turns("snapshot", ours, raw, 5)
+    return [
+        Figure(f"live snapshot, {USED} MiB used", mine, raw=other, raw_name="raw QMP",
+               ratio_limit=1.2),
+        Figure("  the guest's stop in it", Series(stops[1:]), limit=0.05),
+    ]  # fmt: skip
+
+
+async def _watched(place: Home, work: Any) -> tuple[object, float]:
+    """What the work returns, and how long QEMU says that the guest stood still, in seconds."""
+    with Plain(place.paths.machine(NAME).monitor(4)) as monitor:
+        result = await work
+        stop = await asyncio.to_thread(_moment, monitor, "STOP")
+        go_on = await asyncio.to_thread(_moment, monitor, "RESUME")
+    return result, go_on - stop
+
+
+def _moment(monitor: Plain, kind: str) -> float:
+    while True:
+        message = monitor.receive()
+        if message.get("event") == kind:
+            stamp = message["timestamp"]
+            return float(stamp["seconds"]) + float(stamp["microseconds"]) / 1e6
+
+
+class _Bare(Plain):
+    """Arguments, and descriptors passed along."""
+
+    def call(self, command: str, descriptor: int | None = None, **arguments: object) -> Any:
+        text = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
+        rights = [] if descriptor is None else [
+            (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
+        ]  # fmt: skip
+        self._socket.sendmsg([text], rights)
+        while True:
+            message = self.receive()
+            if "event" not in message:
+                return message["return"]
+
+
+def _raw_snapshot(place: Home) -> float:
+    """The least that bare QMP needs: memory to a file, a new overlay, go on."""
+    directory = place.directory / f"raw-{os.urandom(4).hex()}"
+    directory.mkdir()
+    overlay, memory = directory / "drive0.qcow2", directory / "memory"
+    with _Bare(place.paths.machine(NAME).monitor(5)) as monitor, Clock() as clock:
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", overlay, "1G"], check=True)
+        nodes = monitor.call("query-named-block-nodes", flat=True)
+        top = next(n["node-name"] for n in nodes if n["drv"] == "qcow2" and not n["ro"])
+        name = f"drive0.{os.urandom(4).hex()}"
+        with memory.open("wb") as file:
+            monitor.call("migrate-set-parameters", **{"max-bandwidth": 2**40})
+            monitor.call("getfd", file.fileno(), fdname="raw")
+            monitor.call("migrate", uri="fd:raw")
+            while monitor.call("query-migrate")["status"] != "completed":
+                time.sleep(0.005)
+        node = {"driver": "file", "filename": str(overlay)}
+        added = {"driver": "qcow2", "node-name": name, "file": node, "backing": None}
+        monitor.call("blockdev-add", None, **added)
+        monitor.call("blockdev-snapshot", node=top, overlay=name)
+        monitor.call("cont")
+    memory.unlink()
+    return clock.seconds
+
+
+# -- going back ---------------------------------------------------------------------
+
+
+async def revert() -> list[Figure]:
+    with home() as place:
+        async with running(place, guest(drives=[{"size": "1 GiB"}])) as station:
+            tag = await station.layers.set_golden(NAME)
+            layer = station.layers.names_of(NAME).snapshots[tag]
+            memory = station.layers.store.directory(layer) / "memory"
+            resets: list[float] = []
+
+            async def ours() -> float:
+                with Clock() as reset:
+                    await station.layers.reset_demo(NAME)
+                resets.append(reset.seconds)
+                await station.kill(NAME)
+                with Clock() as clock:
+                    await station.layers.revert(NAME, tag, discard=True)
+                await station.kill(NAME)
+                return clock.seconds
+
+            async def raw() -> float:
+                return await asyncio.to_thread(_raw_incoming, place, memory)
+
+            mine, other = await in_turns("revert", ours, raw, 9)
+    return [
+        Figure("revert to running", mine, raw=other, raw_name="raw QEMU, -incoming",
+               ratio_limit=1.3),
+        Figure("demo reset: running to running", Series(resets[1:]), limit=0.5),
+    ]  # fmt: skip
+
+
+def _raw_incoming(place: Home, memory: Path) -> float:
+    record = run.read(place.paths.machine(NAME))
+    assert record
+    with memory.open("rb") as file:
+        argv = [re.sub(r"^fd:\d+$", f"fd:{file.fileno()}", word) for word in record.argv]
+        with Clock() as clock, started(place, NAME, argv, file.fileno()) as (process, path):
+            with Plain(path) as monitor:
+                while monitor.execute("query-status")["status"] == "inmigrate":
+                    pass
+                monitor.execute("cont")
+                clock.stop()
+                monitor.execute("quit")
+            process.wait(30)
+    return clock.seconds
+
+
+# -- branching ----------------------------------------------------------------------
+
+
+async def clone() -> list[Figure]:
+    with home() as place:
+        async with place.station() as station:
+            profile = guest(drives=[{"size": "100 GiB"}], boot={}, ready="")
+            await station.create(NAME, profile)
+            await station.layers.snapshot(NAME, "base")
+            times = []
+            for number in range(9):
+                with Clock() as clock:
+                    await station.layers.clone(NAME, f"copy-{number}", at="base")
+                times.append(clock.seconds)
+    return [Figure("clone of a 100 GiB disk", Series(times), limit=0.1)]
+
+
+# -- long chains --------------------------------------------------------------------
+
+
+async def chain() -> list[Figure]:
+    """A guest's throughput where its data lies under so many layers."""
+    figures = []
+    with home() as place:
+        async with running(place, guest(drives=[{"size": "1 GiB"}])) as station:
+            async with Shell.on(station, NAME) as shell:
+                await shell.run("yes | head -c 8388608 >/part")
+                await shell.run("for i in 1 2 3 4 5 6 7 8; do cat /part; done >/data/read; sync")
+            length = 0
+            for wanted in CHAINS:
+                while length < wanted:
+                    length += 1
+                    progress(f"chain: layer {length}")
+                    await station.layers.snapshot(NAME, f"s{length}", memory=False)
+                figures += [
+                    Figure(f"chain of {wanted:2} layers: 64 MiB read", Series(
+                        [await _timed(station, "cat /data/read >/dev/null") for _ in range(3)])),
+                    Figure(f"chain of {wanted:2} layers: 64 MiB written", Series(
+                        [await _timed(station, "for i in 1 2 3 4 5 6 7 8; do cat /part; done >/data/write; sync")
+                         for _ in range(3)])),
+                ]  # fmt: skip
+    return figures
+
+
+async def _timed(station: Workstation, command: str) -> float:
+    async with Shell.on(station, NAME) as shell:
+        await shell.run("rm -f /data/write; sync; echo 3 >/proc/sys/vm/drop_caches")
+        with Clock() as clock:
+            await shell.run(command)
+    return clock.seconds

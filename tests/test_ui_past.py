@@ -1,0 +1,188 @@
+"""Trees, lines and pictures of layers, without a screen."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fakes import NOW, a_layer, demo_past, screen_of_a_guest
+from workstation.core.layers import Entry
+from workstation.ui import picture
+from workstation.ui.past import Past, ago, freed_without, title_of, tree
+from workstation.ui.story import story
+
+
+def drawn(*entries: Entry) -> list[str]:
+    """The tree as text."""
+    rows = tree(Past(entries))
+    return [f"{row.lines}{title_of(row.entry) if row.entry else 'now'}" for row in rows]
+
+
+def test_a_straight_line() -> None:
+    assert drawn(a_layer(1), a_layer(2, "a", 1), a_layer(3, "b", 2, head=True)) == [
+        "now", "b", "a", "image",
+    ]  # fmt: skip
+
+
+def test_branches_lead_off_to_the_right_of_what_they_stand_on() -> None:
+    assert drawn(*demo_past()) == [
+        "now", "golden", "│ nginx-works", "├─before-nginx", "├─old-kernel", "installed", "image",
+    ]  # fmt: skip
+
+
+def test_after_a_revert_what_was_newest_is_a_branch() -> None:
+    past = (a_layer(1, "a", head=True), a_layer(2, "b", 1), a_layer(3, "c", 2), a_layer(4, "d", 2))
+    assert drawn(*past) == ["now", "│ c", "│ ├─d", "├─b", "a"]
+
+
+def test_a_machine_on_nothing_with_snapshots_beside_it() -> None:
+    assert drawn(a_layer(1, "a", hours=2), a_layer(2, "b", 1), a_layer(3, "c", hours=1)) == [
+        "now", "c", "b", "a",
+    ]  # fmt: skip
+
+
+def test_nothing_but_now() -> None:
+    assert drawn() == ["now"]
+
+
+def test_a_long_chain() -> None:
+    past = [a_layer(n, f"t{n}", n - 1 or None, head=n == 3000) for n in range(1, 3001)]
+    assert drawn(*past)[:2] == ["now", "t3000"]
+
+
+@given(st.lists(st.integers(0, 12), max_size=12), st.integers(0, 12))
+def test_every_layer_is_in_the_tree_once_and_above_what_it_stands_on(
+    parents: list[int], head: int
+) -> None:
+    past = [
+        a_layer(n + 1, f"t{n}", parent or None, head=n == head)
+        for n, parent in enumerate(min(parent, n) for n, parent in enumerate(parents))
+    ]
+    rows = tree(Past(tuple(past)))
+    order = [row.entry.layer if row.entry else "" for row in rows]
+    assert sorted(order) == sorted(["", *(entry.layer for entry in past)])
+    for entry in past:
+        if entry.parent:
+            assert order.index(entry.layer) < order.index(entry.parent)
+        if entry.head:
+            assert order.index("") < order.index(entry.layer)
+
+
+def test_what_comes_back() -> None:
+    past = Past(tuple(demo_past()))
+    own = {entry.tags[0]: entry.own for entry in past.entries if entry.tags}
+    assert freed_without(past, "nginx-works") == own["nginx-works"]
+    assert freed_without(past, "before-nginx") == 0
+    assert freed_without(past, "golden") == 0
+    assert freed_without(past, "installed") == 0
+
+
+def test_what_only_the_last_name_kept_comes_back_with_it() -> None:
+    past = Past((a_layer(1, "", mib=3), a_layer(2, "", 1, mib=4), a_layer(3, "a", 2, mib=5)))
+    assert freed_without(past, "a") == 12 * 2**20
+    shared = Past((a_layer(1, "", mib=3, shared=True), a_layer(3, "a", 1, mib=5)))
+    assert freed_without(shared, "a") == 5 * 2**20
+
+
+# -- in a line --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (99, "○ image ── ○ installed ── ◆ golden ── ● now  (2 h, 84 MiB since golden)"),
+        (60, "… ── ◆ golden ── ● now  (2 h, 84 MiB since golden)"),
+        (44, "○ image ── … ── ◆ golden ── ● now  (2 h)"),
+        (30, "… ── ◆ golden ── ● now  (2 h)"),
+        (24, "… ── ◆ golden ── ● now"),
+        (8, "● now"),
+    ],
+)  # fmt: skip
+def test_the_line_gives_way_where_there_is_less_room(width: int, line: str) -> None:
+    assert story(Past(tuple(demo_past()), 84 * 2**20), width, NOW).plain == line
+
+
+def test_the_line_of_a_machine_without_snapshots() -> None:
+    assert story(Past(), 60, NOW).plain == "● now"
+    assert story(None, 60, NOW).plain == "…"
+    assert story(Past(trouble="gone"), 60, NOW).plain == "gone"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "just now"), (59, "just now"), (60, "1 min ago"), (7199, "119 min ago"),
+     (7200, "2 h ago"), (172_800, "2 d ago"), (-5, "just now")],
+)  # fmt: skip
+def test_how_long_ago(seconds: float, text: str) -> None:
+    assert ago(datetime.fromtimestamp(NOW - seconds, UTC), NOW) == text
+
+
+# -- pictures ---------------------------------------------------------------------
+
+
+def ppm(width: int, height: int, pixels: bytes) -> bytes:
+    return b"P6\n%d %d\n255\n" % (width, height) + pixels
+
+
+def test_a_picture_keeps_its_proportions_and_its_light() -> None:
+    white, black = b"\xff" * 3, b"\x00" * 3
+    found = picture.parse_ppm(ppm(4, 2, (white + black) * 4))
+    assert found
+    assert picture.shrunk(found, 4, 40) == [[(255,) * 3, (0,) * 3] * 2] * 2
+    ((left, right),) = picture.shrunk(found, 2, 40)
+    assert left == right
+    assert left[0] > 128  # half the light is brighter than half the number
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"P6", b"P5\n1 1\n255\n\x00", b"P6\n2 2\n255\n\x00", b"P6\n0 5\n255\n",
+        b"P6\n99999 99999\n255\nx", b"P6\n1 1\n65535\n\x00\x00\x00", b"P6\n-1 1\n255\n\x00\x00\x00",
+        b"\x89PNG\r\n",
+    ],
+)  # fmt: skip
+def test_what_is_no_picture_is_none(data: bytes) -> None:
+    assert picture.parse_ppm(data) is None
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_picture_or_none(data: bytes) -> None:
+    found = picture.parse_ppm(b"P6\n" + data)
+    if found:
+        picture.shrunk(found, 5, 5)
+
+
+def test_a_picture_is_read_from_a_plain_file_only(tmp_path: Path) -> None:
+    file = screen_of_a_guest(tmp_path)
+    assert picture.read_ppm(file)
+    link = tmp_path / "link.ppm"
+    link.symlink_to(file)
+    assert picture.read_ppm(link) is None
+    assert picture.read_ppm(tmp_path) is None
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert picture.read_ppm(pipe) is None
+
+
+@given(st.integers(0, 90), st.integers(0, 40))
+def test_the_strips_fit_the_pane(columns: int, rows: int) -> None:
+    data = ppm(7, 3, bytes(range(63)))
+    found = picture.parse_ppm(data)
+    assert found
+    if columns and rows:
+        lines = picture.shrunk(found, columns, 2 * rows)
+        assert 1 <= len(lines) <= 2 * rows
+        assert all(1 <= len(line) <= columns for line in lines)
+
+
+def test_the_strips_are_half_blocks_in_the_middle(tmp_path: Path) -> None:
+    drawn = picture.strips(screen_of_a_guest(tmp_path), 40, 20)
+    assert all(strip.cell_length <= 40 for strip in drawn)
+    assert len(drawn) <= 20
+    texts = [strip.text for strip in drawn]
+    assert texts[0] == ""
+    assert texts[-1] == "▀" * 40

@@ -1,0 +1,96 @@
+"""What the screens have in common: commands, offered in the footer, the palette and the help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual import getters
+from textual.screen import Screen
+
+from workstation.model.text import safe_line
+from workstation.ui.commands.base import Command
+from workstation.ui.outside import Outside
+from workstation.ui.widgets.footer import Footer, Key
+
+if TYPE_CHECKING:
+    from workstation.core.workstation import Workstation
+    from workstation.model.events import Activity
+    from workstation.model.machine import MachineView
+    from workstation.ui.app import WorkstationApp
+    from workstation.ui.looks import Look
+
+
+class Desk(Screen[None]):
+    """A screen on which one machine is selected, and commands act on it."""
+
+    commands: ClassVar[Mapping[str, Command[Any]]] = {}
+    """By id, in the order of the footer."""
+
+    introduction: ClassVar[str] = ""
+    """What the help says first."""
+
+    footer = getters.query_one(Footer)
+    station: Workstation | None = None
+
+    @property
+    def view(self) -> MachineView | None:
+        """The selected machine."""
+        raise NotImplementedError
+
+    @property
+    def program(self) -> WorkstationApp:
+        return cast("WorkstationApp", self.app)
+
+    @property
+    def outside(self) -> Outside:
+        return self.program.outside
+
+    @property
+    def going(self) -> list[Activity]:
+        """Long work that has not ended, oldest first."""
+        return []
+
+    def signs(self) -> Iterable[Look]:
+        """The signs that the help explains."""
+        return ()
+
+    def tell(self, text: str) -> None:
+        """Say that something is done."""
+        self.app.notify(safe_line(text, limit=200), markup=False)
+
+    def show_again(self) -> None:
+        """A command has ended: what is offered may be different now."""
+
+    def can(self, command: Command[Any]) -> bool:
+        return command.available(self)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "command":
+            return self.can(self.commands[str(parameters[0])])
+        return True
+
+    def action_command(self, command: str) -> None:
+        """Do it if it can be done now."""
+        if self.can(self.commands[command]):
+            name = self.view.name if self.view else ""
+            self.program.perform(self.commands[command], self, name)
+            self.show_again()
+
+    def action_cancel(self, activity: int) -> None:
+        if self.station:
+            self.station.cancel(activity)
+
+    def offer(self, keys: list[Key] | None = None) -> None:
+        """Fill the footer: with what can be done now, or with keys of the moment."""
+        if keys is None:
+            offered = (command for command in self.commands.values() if command.shown_key)
+            keys = [self._key(command) for command in offered if self._offers(command)]
+        pinned = [self._key(command) for command in self.commands.values() if command.pinned]
+        self.footer.offer(keys, pinned)
+
+    def _offers(self, command: Command[Any]) -> bool:
+        return not command.pinned and command.id != "palette" and self.can(command)
+
+    def _key(self, command: Command[Any]) -> Key:
+        return Key(command.shown_key, command.label_on(self), command.action(), command.help())

@@ -1,0 +1,85 @@
+"""The layers of a machine as a tree of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.strip import Strip
+from textual.style import Style
+
+from workstation.model.text import safe_line
+from workstation.model.units import format_size
+from workstation.ui.past import Past, Row, ago, glyph_of, title_of, tree
+from workstation.ui.widgets.lines import between, strip_of
+from workstation.ui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from workstation.core.layers import Entry
+
+
+class LayerList(Rows):
+    """The cursor stays on its layer when others come and go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: Sequence[Row] = ()
+        self._past = Past()
+        self._now = 0.0
+
+    @property
+    def count(self) -> int:
+        return len(self._rows)
+
+    @property
+    def entry(self) -> Entry | None:
+        """The layer under the cursor; None where that is the machine as it is now."""
+        return self._rows[self.cursor].entry if self._rows else None
+
+    def fill(self, past: Past, now: float) -> None:
+        """Show these layers, with their ages at `now` (seconds since the epoch)."""
+        first, old = not self._rows, self.entry
+        self._past, self._now, self._rows = past, now, tree(past)
+        self.cursor = self._row_of(old.layer) if old else 0
+        if first:  # what one comes here for is rarely what is there already
+            self.cursor = next((n for n, row in enumerate(self._rows) if row.entry), 0)
+        self.arranged()
+        self.post_message(self.Moved())
+
+    def _row_of(self, layer: str) -> int:
+        there = [row.entry.layer if row.entry else "" for row in self._rows]
+        return there.index(layer) if layer in there else min(self.cursor, len(there) - 1)
+
+    def paint(self, row: int, base: Style, mark: str) -> Strip:
+        shown, width = self._rows[row], self.size.width
+        left = Content.assemble((mark, "$primary"), (shown.lines, "$text-muted"))
+        if shown.entry is None:
+            left += Content.assemble(("●", "$text-success"), (" now", "bold"))
+            right = Content.styled(_written(self._past.written), "$text-muted")
+        else:
+            left += _name(shown.entry)
+            right = _figures(shown.entry, self._now)
+        return strip_of(between(left, right, width), width, base)
+
+
+def _written(written: int) -> str:
+    return f"{format_size(written)} not in a snapshot " if written else "nothing new "
+
+
+def _name(entry: Entry) -> Content:
+    name = safe_line(title_of(entry), limit=60)
+    note = f"  {safe_line(entry.note, limit=80)}" if entry.note and entry.tags else ""
+    return Content.assemble(
+        glyph_of(entry), (f" {name}", "" if entry.tags else "$text-muted"), (note, "$text-muted")
+    )
+
+
+def _figures(entry: Entry, now: float) -> Content:
+    memory = ("❄ ", "$text-primary") if entry.memory else "  "
+    return Content.assemble(
+        "  ",
+        memory,
+        f"{format_size(entry.own):>9}",
+        (f"  {ago(entry.created, now):>10} ", "$text-muted"),
+    )
