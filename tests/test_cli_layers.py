@@ -109,7 +109,7 @@ def test_history_is_a_tree(profile: str, capsys: pytest.CaptureFixture[str]) -> 
     assert lines[0].startswith("SNAPSHOT TAKEN")
     assert lines[1].startswith("● now")
     # Frozen within one second, they may come in either order.
-    assert {*lines[2:4]} == {"○ c", "│ ◆ b"}
+    assert lines[2:4] in (["○ c", "│ ◆ b"], ["│ ◆ b", "○ │ c"])
     assert lines[4:6] == ["├─╯", "○ a"]
     found = Said(capsys, "history", "one", "--json").json
     by_tag = {entry["tags"][0]: entry for entry in found["layers"]}
@@ -313,6 +313,11 @@ def test_a_guests_work_is_kept_discarded_and_copied(
     assert "shares nothing" in full.out
     assert Said(capsys, "revert", "one", "a", "--discard").code == 0
     recall = "echo $WORD $(cat /data/word)"
+    assert Said(capsys, "clone", "one", "two", "--at", "a").code == 0
+    assert Said(capsys, "start", "two", "--wait", "--timeout", "5").code == 0
+    assert asyncio.run(in_guest(paths, "two", recall)) == "first first"
+    assert Said(capsys, "stop", "two", "--force").code == 0
+    assert Said(capsys, "delete", "two", "--yes").code == 0
     assert asyncio.run(in_guest(paths, "one", recall)) == "first first"
     assert Said(capsys, "stop", "one", "--force").code == 0
     assert Said(capsys, "delete", "one", "--yes").code == 0

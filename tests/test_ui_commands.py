@@ -241,7 +241,7 @@ async def test_a_dialog_opens_and_escape_closes_it(key: str, dialog: type, text:
 
 
 async def test_help_has_every_command_with_its_key() -> None:
-    async with opened(library(), size=(100, 120)) as (app, pilot):
+    async with opened(library(), size=(100, 160)) as (app, pilot):
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpDialog))
         text = shown(app)
@@ -286,7 +286,7 @@ async def test_the_palette_runs_commands_and_finds_machines() -> None:
     station = library()
     async with opened(station) as (app, pilot):
         await pilot.press("ctrl+p")
-        await until(pilot, lambda: "Hard reset" in shown(app))
+        await until(pilot, lambda: "Reset demo  (r)" in shown(app))
         await pilot.press(*"win11")
         await until(pilot, lambda: "Go to it (crashed)" in shown(app))
         await pilot.press("enter")

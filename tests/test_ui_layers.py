@@ -114,7 +114,7 @@ async def test_a_snapshot_that_fails_says_why() -> None:
         await pilot.press("t")
         await dialog(app, pilot, SnapshotDialog)
         await pilot.press("enter")
-        assert "this needs 4 GiB" in await dialog(app, pilot, ErrorDialog)
+        assert "This needs 4 GiB" in await dialog(app, pilot, ErrorDialog)
 
 
 # -- golden, suspend, resume ------------------------------------------------------
@@ -148,7 +148,7 @@ async def test_golden_is_in_the_palette() -> None:
     station = library()
     async with on(station) as (app, pilot):
         await pilot.press("ctrl+p")
-        await until(pilot, lambda: "Hard reset" in shown(app))
+        await until(pilot, lambda: "Reset demo  (r)" in shown(app))
         await pilot.press(*"make now golden")
         await until(pilot, lambda: "Freeze the machine as it is now, as the" in shown(app))
         await pilot.press("enter")
@@ -350,7 +350,7 @@ async def test_the_picture_of_a_layer_is_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "calls"),
     [
-        (["right", "right", "left", "enter"], [("revert", "sales-demo", "installed", "discard")]),
+        (["left", "enter"], [("revert", "sales-demo", "installed", "discard")]),
         (
             ["enter"],
             [

@@ -164,7 +164,7 @@ def test_edit_again(looks: Callable[..., None], size: tuple[int, int]) -> None:
 
 def test_palette(looks: Callable[..., None]) -> None:
     async def listed(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: "Hard reset" in shown(app))
+        await until(pilot, lambda: "Reset demo  (r)" in shown(app))
 
     looks(library(), (100, 30), "ctrl+p", step=listed)
 

@@ -148,7 +148,7 @@ def _raw_snapshot(place: Home) -> float:
             monitor.call("getfd", file.fileno(), fdname="raw")
             monitor.call("migrate", uri="fd:raw")
             while monitor.call("query-migrate")["status"] != "completed":
-                time.sleep(0.005)
+                time.sleep(0.02)
         node = {"driver": "file", "filename": str(overlay)}
         added = {"driver": "qcow2", "node-name": name, "file": node, "backing": None}
         monitor.call("blockdev-add", None, **added)

@@ -11,6 +11,7 @@ from workstation.cli.streams import interactive
 from workstation.core.names import find
 from workstation.core.workstation import Workstation
 from workstation.errors import UsageError
+from workstation.model.machine import State
 from workstation.paths import Paths
 
 if TYPE_CHECKING:
@@ -75,8 +76,10 @@ def start(call: "Call") -> None:
     """Start it, and wait for its guest where that is asked for."""
 
     async def act(found: Workstation) -> None:
+        goes_on = found.view(call.name).state is State.FROZEN and not call.cold
         await found.start(call.name, force=call.force, cold=call.cold)
-        if call.wait:
+        # A guest that goes on is as ready as it was, and does not say so again.
+        if call.wait and not goes_on:
             _tell(f"“{call.name}”: running; waiting for its guest …")
             await found.wait_ready(call.name, timeout=call.timeout)
 

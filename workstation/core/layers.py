@@ -270,7 +270,6 @@ class Layers:
         Raises NotAllowedError where another machine stands on it too.
         """
         station, machine = self._station, self._station.machine(name)
-        layer = moves.find_layer(name, self.store, self.names_of(name), tag)
         facts = await station.host_facts()
         await machine.settled()
         with (
@@ -278,7 +277,7 @@ class Layers:
             verbs.holding(machine, Verb.SQUASH, station.front_end),
         ):
             await mend(machine, self.store)
-            layer = self.store.read(moves.find_tag(name, self.names_of(name), tag))
+            layer = moves.find_layer(name, self.store, self.names_of(name), tag)
             self._only_mine(name, layer)
             await squash(machine, self.store, facts, layer, _told(progress))
         await asyncio.to_thread(self.collect)

@@ -120,12 +120,12 @@ async def _flush(session: Session, node: str) -> None:
     """Make all that QEMU has written to a node last; raises MonitorError where it does not.
 
     `stop` flushes too, and says nothing where that fails. `blockdev-snapshot` flushes first of
-    all, and reports it; an overlay that is in use already is what it refuses next.
+    all, and says so; that a node cannot be put on itself is what it finds next.
     """
     try:
         await session.execute("blockdev-snapshot", node=node, overlay=node)
     except MonitorError as error:
-        if "already in use" not in str(error):
+        if not any(words in str(error) for words in ("already in use", "create a cycle")):
             raise MonitorError(
                 f"the disks of “{session.name}” could not be written: {error}",
                 hint="make room on the host's disk, then do it again",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from workstation.errors import HostError, WorkstationError
 from workstation.qemu.blockdev import DiskFile, Format
+from workstation.qemu.leash import leashed
 from workstation.qemu.options import as_json
 
 
@@ -19,20 +20,8 @@ async def _call(qemu_img: str, *arguments: str) -> tuple[int, str]:
     """Exit code, and the end of what it complained about."""
     if not qemu_img:
         raise HostError("qemu-img is not installed", hint="workstation doctor says what to install")
-    process = await asyncio.create_subprocess_exec(
-        qemu_img,
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        umask=0o077,
-    )
-    try:
+    async with leashed((qemu_img, *arguments), stderr=asyncio.subprocess.PIPE) as process:
         _, errors = await process.communicate()
-    except BaseException:
-        process.kill()
-        await process.wait()
-        raise
     return process.returncode or 0, errors.decode(errors="replace").strip()[-2000:]
 
 

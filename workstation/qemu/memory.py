@@ -38,6 +38,9 @@ async def save_memory(
     """
     limits = {"max-bandwidth": UNTHROTTLED, "downtime-limit": DOWNTIME_MS}
     await monitor.execute("migrate-set-parameters", **limits)
+    # Told of the end at once: the guest stands still from then on.
+    told = [{"capability": "events", "state": True}]
+    await monitor.execute("migrate-set-capabilities", capabilities=told)
     await monitor.pass_descriptor(descriptor, "memory")
     try:
         await monitor.execute("migrate", uri="fd:memory")
@@ -64,7 +67,7 @@ async def _finished(monitor: Monitor, progress: Callable[[float, float], None]) 
         if not forced and clock() - started > CONVERGE_SECONDS:
             forced = True
             await monitor.execute("stop")
-        await asyncio.sleep(_POLL_SECONDS)
+        await monitor.stirred(_POLL_SECONDS)
 
 
 async def give_up(monitor: Session) -> None:

@@ -63,6 +63,7 @@ class Monitor(Session):
         self._on_event = on_event
         self._lock = -1
         self._reader: asyncio.Task[None] | None = None
+        self._stirred = asyncio.Event()
 
     async def connect(self, uuid: UUID) -> str:
         """Take a free monitor, and return QEMU's run state.
@@ -110,6 +111,14 @@ class Monitor(Session):
     async def _read(self) -> None:
         async for event in self._client.events:
             self._on_event(event)
+            self._stirred.set()
+
+    async def stirred(self, seconds: float) -> None:
+        """Return at the next event, or after that time."""
+        self._stirred.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
 
     @property
     def connected(self) -> bool:

@@ -1,6 +1,5 @@
 """A QEMU without a machine, for work on disk images: the same block layer, the same jobs."""
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
@@ -11,6 +10,7 @@ from qemu.qmp import QMPClient, QMPError
 from workstation.errors import HostError
 from workstation.model.host import HostFacts
 from workstation.qemu.argv import SANDBOX
+from workstation.qemu.leash import leashed
 from workstation.qemu.monitor import Session
 
 
@@ -21,24 +21,20 @@ async def workbench(facts: HostFacts) -> AsyncIterator[Session]:
         raise HostError("QEMU is not installed", hint="workstation doctor says what to install")
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        process = await asyncio.create_subprocess_exec(
+        argv = (
             facts.qemu, "-machine", "none", "-nodefaults", "-no-user-config", "-display", "none",
             "-sandbox", SANDBOX, "-chardev", f"socket,id=monitor,fd={theirs.fileno()}",
             "-mon", "chardev=monitor,mode=control",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(),),
-            umask=0o077,
         )  # fmt: skip
-        theirs.close()
-        client = QMPClient("workbench")
-        try:
-            await client.connect(ours)
-            yield Session(client, "disk work")
-        finally:
-            with contextlib.suppress(EOFError, QMPError, OSError):
-                await client.execute("quit")
-            with contextlib.suppress(EOFError, QMPError, OSError):
-                await client.disconnect()
-            await process.wait()
+        async with leashed(argv, descriptors=(theirs.fileno(),)) as process:
+            theirs.close()
+            client = QMPClient("workbench")
+            try:
+                await client.connect(ours)
+                yield Session(client, "disk work")
+            finally:
+                with contextlib.suppress(EOFError, QMPError, OSError):
+                    await client.execute("quit")
+                with contextlib.suppress(EOFError, QMPError, OSError):
+                    await client.disconnect()
+                await process.wait()

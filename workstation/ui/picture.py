@@ -38,15 +38,12 @@ def read_ppm(file: Path) -> Picture | None:
     """None where there is none that can be shown."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as opened:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return parse_ppm(opened.read(LARGEST + 1))
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        try:
-            return parse_ppm(opened.read(LARGEST + 1))
-        except OSError:
-            return None
+    return None
 
 
 def parse_ppm(data: bytes) -> Picture | None:
