@@ -173,7 +173,7 @@ def test_names_and_room_are_looked_after(off: None, capsys: pytest.CaptureFixtur
     for tag in ("second", "third"):
         assert Said(capsys, "snapshot", "one", tag).code == 0
     merged = Said(capsys, "squash", "one", "first")
-    assert (merged.code, merged.out) == (0, "“one”: “first” merged; it stands on 2 layers now\n")
+    assert (merged.code, merged.out) == (0, "“one”: “first” merged; layers below its head: 2\n")
     deleted = Said(capsys, "snapshots", "delete", "one", "third", "--yes", "--json").json
     # The head stands on it: only its name goes.
     assert (deleted["deleted"], deleted["freed"]) == (True, 0)

@@ -147,6 +147,8 @@ async def test_a_clone_goes_its_own_way_with_its_network_off(station: Workstatio
     assert await recall(station, "two") == ("second", "second")
     async with Shell.on(station, "two") as shell:
         await eventually_prints(shell, "cat /sys/class/net/eth0/operstate", "down")
+        await station.network("two", up=True)
+        await eventually_prints(shell, "cat /sys/class/net/eth0/operstate", "up")
     one, two = station.view("one"), station.view("two")
     assert one.uuid != two.uuid
     assert one.profile and two.profile

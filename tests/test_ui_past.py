@@ -106,7 +106,7 @@ def test_the_line_gives_way_where_there_is_less_room(width: int, line: str) -> N
 
 
 def test_the_line_of_a_machine_without_snapshots() -> None:
-    assert story(Past(), 60, NOW).plain == "● now"
+    assert story(Past(), 60, NOW).plain == "● now  no snapshot yet"
     assert story(None, 60, NOW).plain == "…"
     assert story(Past(trouble="gone"), 60, NOW).plain == "gone"
 

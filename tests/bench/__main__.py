@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import importlib
 import os
+import signal
 import sys
 import time
 
@@ -33,6 +34,8 @@ def main() -> int:
     if unknown := set(chosen) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))} (there are: {', '.join(ROWS)})")
     os.environ.setdefault("WORKSTATION_ACCEL", "tcg")
+    # So that being ended cleans up too: asyncio turns the one into a cancellation, not the other.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     begun = time.monotonic()
     print("\n".join(heading()), flush=True)
     figures = []
@@ -54,4 +57,7 @@ def _measured(name: str) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

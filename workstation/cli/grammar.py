@@ -48,6 +48,12 @@ def _machine_json(parser: Parser) -> None:
     parser.json()
 
 
+def _network(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("state", choices=["on", "off"])
+    parser.json()
+
+
 def _list(parser: Parser) -> None:
     parser.named("--tag", completer="tags", help="only those that carry this tag")
     parser.json()
@@ -239,6 +245,8 @@ COMMANDS: Grammar = {
                       _several, ["workstation resume web", "workstation resume --all"]),
     "reset": Command("machines:reset", "press a machine's reset button",
                      _machine_json, ["workstation reset web"]),
+    "network": Command("machines:network", "plug a running guest's network in, or pull it out",
+                       _network, ["workstation network copy on"]),
     "console": Command("machines:console", "work in a machine's serial console; ctrl+] leaves",
                        _machine, ["workstation console web"]),
     "logs": Command("logs:logs", "print what the guest printed on its serial line", _logs, [

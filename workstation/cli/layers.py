@@ -174,7 +174,7 @@ def squash(call: "Call") -> None:
 
     length = _with(call, "squash", act)
     data = {"name": call.name, "squashed": call.tag, "chain": length}
-    _say(call, data, f"“{call.name}”: “{call.tag}” merged; it stands on {length} layers now")
+    _say(call, data, f"“{call.name}”: “{call.tag}” merged; layers below its head: {length}")
 
 
 def compact(call: "Call") -> None:

@@ -116,6 +116,13 @@ def reset(call: "Call") -> None:
     _act(call, "reset", "reset", lambda found: found.reset(call.name))
 
 
+def network(call: "Call") -> None:
+    """Plug the guest's network in, or pull it out, until it is started anew."""
+    up = call.state == "on"
+    done = "network on" if up else "network off"
+    _act(call, "network", done, lambda found: found.network(call.name, up=up))
+
+
 def console(call: "Call") -> None:
     """The serial line, in this terminal."""
     from workstation.core.console import attach

@@ -114,6 +114,7 @@ def _make_base(store: Store, images: Images, machine: MachinePaths, profile: Pro
             profile=profile,
             drives=files,
         )
+        store.describe(layer, directory)
         store.publish(layer, directory)
     return layer.id
 

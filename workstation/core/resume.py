@@ -93,16 +93,22 @@ async def go_on(machine: Machine, monitor: Monitor) -> None:
     await monitor.execute("cont")
 
 
+async def plug(machine: Machine, monitor: Monitor, *, up: bool) -> None:
+    """Plug the guest's network cables in, or pull them out."""
+    networks = machine.definition.profile.networks if machine.definition else ()
+    for number in range(len(networks)):
+        await monitor.execute("set_link", name=f"net{number}-device", up=up)
+
+
 async def finish_resume(machine: Machine, monitor: Monitor) -> None:
     """Once QEMU has its memory: the guest goes on, unplugged if it must be."""
     await loaded(monitor)
     head = heads.read_history(machine.paths).head
     if head.network_off:
-        networks = machine.definition.profile.networks if machine.definition else ()
-        for number in range(len(networks)):
-            await monitor.execute("set_link", name=f"net{number}-device", up=False)
+        await plug(machine, monitor, up=False)
         machine.log(
-            "it is a copy, with the same names and addresses inside: its network is off",
+            "it is a copy, with the same names and addresses inside: its network is off;"
+            f" workstation network {machine.name} on plugs it in",
             Severity.WARNING,
         )
     await go_on(machine, monitor)

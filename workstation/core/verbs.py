@@ -13,7 +13,7 @@ from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, mend, moving
 from workstation.core.prepare import prepared, start_helpers
-from workstation.core.resume import finish_resume, forget_memory, go_on, open_memory
+from workstation.core.resume import finish_resume, forget_memory, go_on, open_memory, plug
 from workstation.core.store import Store
 from workstation.errors import InvalidError, LaunchError, MonitorError, NotAllowedError
 from workstation.model.host import HostFacts
@@ -297,6 +297,13 @@ async def reset(machine: Machine) -> None:
         await monitor.execute("system_reset")
         # After a panic QEMU stays paused: the button is to bring the guest back.
         await go_on(machine, monitor)
+
+
+async def network(machine: Machine, *, up: bool) -> None:
+    _require_running(machine, Verb.NETWORK)
+    async with _monitor(machine) as monitor:
+        await plug(machine, monitor, up=up)
+    machine.log(f"network {'on' if up else 'off'}")
 
 
 async def _switch(

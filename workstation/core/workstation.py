@@ -334,6 +334,10 @@ class Workstation:
         """The reset button: the guest starts over without asking."""
         await verbs.reset(self._find(name))
 
+    async def network(self, name: str, *, up: bool) -> None:
+        """Plug a running guest's network in, or pull it out."""
+        await verbs.network(self._find(name), up=up)
+
     async def delete(self, name: str) -> None:
         """Remove the machine, its disks included."""
         await verbs.delete(self.paths, self._find(name), self.front_end)

@@ -71,6 +71,7 @@ class Verb(StrEnum):
     REVERT = "revert"
     SQUASH = "squash"
     COMPACT = "compact"
+    NETWORK = "network"
 
 
 ALLOWED: Mapping[Verb, frozenset[State]] = {
@@ -88,6 +89,7 @@ ALLOWED: Mapping[Verb, frozenset[State]] = {
     Verb.REVERT: frozenset(State),
     Verb.SQUASH: _AT_REST | {State.RUNNING, State.PAUSED},
     Verb.COMPACT: _AT_REST,
+    Verb.NETWORK: frozenset({State.RUNNING, State.PAUSED}),
 }
 
 

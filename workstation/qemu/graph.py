@@ -116,6 +116,11 @@ async def stream(
     await _flush(session, top)
 
 
+_ON_ITSELF = ("already in use", "already has a backing image", "create a cycle")
+"""What `blockdev-snapshot` finds wrong with a node on itself: in use by a guest, on a chain, or
+neither (blockdev.c, external_snapshot_prepare: after its flush)."""
+
+
 async def _flush(session: Session, node: str) -> None:
     """Make all that QEMU has written to a node last; raises MonitorError where it does not.
 
@@ -125,7 +130,7 @@ async def _flush(session: Session, node: str) -> None:
     try:
         await session.execute("blockdev-snapshot", node=node, overlay=node)
     except MonitorError as error:
-        if not any(words in str(error) for words in ("already in use", "create a cycle")):
+        if not any(words in str(error) for words in _ON_ITSELF):
             raise MonitorError(
                 f"the disks of “{session.name}” could not be written: {error}",
                 hint="make room on the host's disk, then do it again",

@@ -27,6 +27,7 @@ async def leashed(
 ) -> AsyncIterator[Process]:
     """Run a program, without input and output; where it has not ended, it does with the block."""
     theirs, ours = os.pipe()
+    process = None
     try:
         try:
             process = await asyncio.create_subprocess_exec(
@@ -42,4 +43,5 @@ async def leashed(
         yield process
     finally:
         os.close(ours)
-    await process.wait()
+        if process:
+            await process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from textual.content import Content
 
@@ -51,11 +52,16 @@ def _since(past: Past, now: float) -> Content:
     if not below or not past.written:
         return _how_old(past, now)
     last = safe_line(title_of(below[-1]), limit=40)
-    words = f"{age(below[-1].created, now)}, {format_size(past.written)} since {last}"
+    words = f"{_passed(below[-1].created, now)}, {format_size(past.written)} since {last}"
     return Content.styled(f"  ({words})", "$text-muted")
 
 
 def _how_old(past: Past, now: float) -> Content:
     below = past.below
-    words = f"  ({age(below[-1].created, now)})" if below else ""
+    words = f"  ({_passed(below[-1].created, now)})" if past.tags and below else "  no snapshot yet"
     return Content.styled(words, "$text-muted")
+
+
+def _passed(moment: datetime, now: float) -> str:
+    passed = age(moment, now)
+    return "just now" if passed == "0 min" else passed

@@ -139,9 +139,9 @@ class OpenHistory(MachineCommand):
 
 
 class SuspendAll(Command["LibraryScreen"]):
-    """Suspend every machine that runs, as before closing the lid."""
+    """Suspend all running machines, as before closing the lid."""
 
-    id, label, section = "suspend-all", "Suspend all running machines", "Machines"
+    id, label, section = "suspend-all", "Suspend all", "Machines"
 
     def available(self, desk: LibraryScreen) -> bool:
         return bool(_with_state(desk, "running"))
@@ -152,9 +152,9 @@ class SuspendAll(Command["LibraryScreen"]):
 
 
 class ResumeAll(Command["LibraryScreen"]):
-    """Let every suspended machine go on."""
+    """Let all suspended machines go on."""
 
-    id, label, section = "resume-all", "Resume all suspended machines", "Machines"
+    id, label, section = "resume-all", "Resume all", "Machines"
 
     def available(self, desk: LibraryScreen) -> bool:
         return bool(_with_state(desk, "frozen"))
@@ -207,5 +207,5 @@ def tag_trouble(tag: str, taken: tuple[str, ...]) -> str:
     if tag in taken:
         return f"There is a snapshot “{tag}” already."
     if not re.fullmatch(TAG_PATTERN, tag):
-        return "A name has letters, digits, “.”, “_” and “-”: 40 at most."
+        return "Letters, digits, “.”, “_” and “-” only, 40 at most."
     return ""
