@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from textual.widgets import Input
 from tests.fakes import (
     FakeWorkstation,
     app_on,
+    demo_past,
     library,
     overcommitted,
+    screen_of_a_guest,
     settled,
     shown,
     until,
@@ -23,6 +26,7 @@ from workstation.model.events import Activity
 from workstation.model.host import Finding, HostFacts, Level
 from workstation.ui.app import WorkstationApp
 from workstation.ui.dialogs.error import ErrorDialog
+from workstation.ui.history import HistoryScreen
 
 Step = Callable[[WorkstationApp, FakeWorkstation, Pilot[Any]], Awaitable[None]]
 
@@ -43,8 +47,9 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def looks(snap_compare: Any) -> Callable[..., None]:
+def looks(snap_compare: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Compare the screen after a step, on a machine, with its picture."""
+    monkeypatch.setattr("workstation.ui.library.FOCUS_DELAY", 0.01)
 
     def check(
         station: FakeWorkstation,
@@ -58,6 +63,7 @@ def looks(snap_compare: Any) -> Callable[..., None]:
         async def before(pilot: Pilot[Any]) -> None:
             await settled(pilot)
             app.library.go_to(at)
+            await until(pilot, lambda: app.library.view is None or app.library.past)
             await pilot.press(*keys)
             if step:
                 await step(app, station, pilot)
@@ -174,6 +180,73 @@ def test_light_theme(looks: Callable[..., None]) -> None:
         app.theme = "workstation-light"
 
     looks(library(), (100, 30), "l", at="sales-demo", step=light)
+
+
+# -- layers -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictured(tmp_path: Path) -> FakeWorkstation:
+    """The library; a machine's layers have pictures."""
+    station = library()
+    station.past.pasts["sales-demo"] = demo_past(screen_of_a_guest(tmp_path))
+    return station
+
+
+@pytest.mark.parametrize("size", [(100, 30), (80, 24), (160, 45)], ids=["100", "80", "160"])
+def test_history(
+    looks: Callable[..., None], pictured: FakeWorkstation, size: tuple[int, int]
+) -> None:
+    looks(pictured, size, "h", at="sales-demo", step=history)
+
+
+@SIZES
+def test_history_now(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    station = library()
+    station.publish(Activity(2, "squash sales-demo golden", 64e6, 1e8, "B", 2.12e8))
+    looks(station, size, "h", at="sales-demo", step=above("home"))
+
+
+@SIZES
+@pytest.mark.parametrize(
+    "key", ["enter", "b", "d", "s", "e"], ids=["revert", "branch", "delete", "squash", "rename"]
+)
+def test_history_dialog(
+    looks: Callable[..., None], pictured: FakeWorkstation, size: tuple[int, int], key: str
+) -> None:
+    looks(pictured, size, "h", at="sales-demo", step=above(key))
+
+
+@SIZES
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("sales-demo", "t"), ("debian-12", "t"), ("crm", "r"), ("crm", "B")],
+    ids=["snapshot-live", "snapshot-off", "reset-without-golden", "cold"],
+)
+def test_layers_dialog(
+    looks: Callable[..., None], size: tuple[int, int], name: str, key: str
+) -> None:
+    looks(library(), size, key, at=name, step=dialog)
+
+
+def above(key: str) -> Step:
+    """The history, and then what the key brings."""
+
+    async def pressed(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        await history(app, station, pilot)
+        screen = app.screen
+        await pilot.press(key)
+        if key != "home":
+            await until(pilot, lambda: app.screen is not screen)
+
+    return pressed
+
+
+async def history(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+    await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and app.screen.past)
+    screen = app.screen
+    assert isinstance(screen, HistoryScreen)
+    await until(pilot, lambda: screen.picture.drawn)
 
 
 async def dialog(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:

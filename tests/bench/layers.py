@@ -28,6 +28,10 @@ NAME = "vm"
 USED = 1024
 """MiB that the guest really uses."""
 CHAINS = (1, 8, 32)
+COMMANDS = {
+    "read": "cat /data/read >/dev/null",
+    "written": "for i in 1 2 3 4 5 6 7 8; do cat /part; done >/data/write; sync",
+}
 
 REAL_PATHS = Paths.from_environment()
 
@@ -240,13 +244,11 @@ async def chain() -> list[Figure]:
                     length += 1
                     progress(f"chain: layer {length}")
                     await station.layers.snapshot(NAME, f"s{length}", memory=False)
-                figures += [
-                    Figure(f"chain of {wanted:2} layers: 64 MiB read", Series(
-                        [await _timed(station, "cat /data/read >/dev/null") for _ in range(3)])),
-                    Figure(f"chain of {wanted:2} layers: 64 MiB written", Series(
-                        [await _timed(station, "for i in 1 2 3 4 5 6 7 8; do cat /part; done >/data/write; sync")
-                         for _ in range(3)])),
-                ]  # fmt: skip
+                for what, command in COMMANDS.items():
+                    took = [await _timed(station, command) for _ in range(3)]
+                    figures.append(
+                        Figure(f"chain of {wanted:2} layers: 64 MiB {what}", Series(took))
+                    )
     return figures
 
 

@@ -215,7 +215,8 @@ def _of_layer(entry: Entry, past: Past, now: float) -> Iterator[tuple[str, Conte
     exactly = f"  {moment:%H:%M}" if "-" in since else f"  {moment:%m-%d %H:%M}"
     yield "taken", Content.assemble(since, (exactly, "$text-muted"))
     yield "keeps", _kept(entry)
-    yield "size", Content(format_size(entry.own))
+    shared = (" · shared", "$text-muted") if entry.shared else ""
+    yield "size", Content.assemble(format_size(entry.own), shared)
     on_it = standing_on(past, entry)
     yield "on it", Content(safe_line(", ".join(on_it)) if on_it else "nothing")
 

@@ -223,15 +223,17 @@ class LibraryScreen(Desk):
         if self._details:
             self._details.display = view is not None
             if view and view is not self._details.view:
-                self._details.show(view, self.past_of(view), self.outside.now())
+                self._details.show(view, self.past, self.outside.now())
                 self._show_life(view)
                 self._read_past(view)
         if view is None:
             self.notice.update(self._notice())
 
-    def past_of(self, view: MachineView) -> Past | None:
-        """The machine's layers as they were last read; None until they have been."""
-        return self._pasts[view.name][1] if view.name in self._pasts else None
+    @property
+    def past(self) -> Past | None:
+        """The selected machine's layers as they were last read; None until they have been."""
+        known = self._pasts.get(self.view.name) if self.view else None
+        return known[1] if known else None
 
     def _read_past(self, view: MachineView, *, again: bool = False) -> None:
         """Read the selected machine's layers in a thread, unless nothing can have changed."""

@@ -97,7 +97,7 @@ def _line(light: bytes, picture: Picture, edges: list[int], top: int, bottom: in
 
 @lru_cache(maxsize=24)
 def strips(file: Path, columns: int, rows: int) -> list[Strip]:
-    """The picture in a file as half blocks, in the middle of a pane of that size.
+    """The picture in a file as half blocks, in the middle of the top of a pane of that size.
 
     Empty where there is no picture. It takes some 50 ms: call it in a thread.
     """
@@ -108,12 +108,10 @@ def strips(file: Path, columns: int, rows: int) -> list[Strip]:
     if len(pixels) % 2:
         pixels.append([(0, 0, 0)] * len(pixels[0]))
     left = (columns - len(pixels[0])) // 2
-    above = (rows - len(pixels) // 2) // 2
-    painted = [
+    return [
         Strip([Segment(" " * left), *_blocks(upper, lower)])
         for upper, lower in zip(pixels[::2], pixels[1::2], strict=True)
     ]
-    return [Strip([])] * above + painted
 
 
 def _blocks(upper: list[Pixel], lower: list[Pixel]) -> list[Segment]:

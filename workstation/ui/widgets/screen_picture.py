@@ -22,6 +22,8 @@ class ScreenPicture(Widget):
         self._file: Path | None = None
         self._note = ""
         self._strips: Sequence[Strip] = ()
+        self.drawn = False
+        """Whether what was put is what is shown."""
 
     def put(self, file: Path | None, note: str) -> None:
         """The picture in a file; `note` where there is none."""
@@ -33,6 +35,7 @@ class ScreenPicture(Widget):
         self._draw()
 
     def _draw(self) -> None:
+        self.drawn = False
         if self.size:
             self.run_worker(self._read(), group="picture", exclusive=True)
 
@@ -40,6 +43,7 @@ class ScreenPicture(Widget):
         file, (columns, rows) = self._file, self.size
         drawn = await asyncio.to_thread(strips, file, columns, rows) if file else []
         self._strips = drawn or self._noted(self._note or "The picture cannot be read.")
+        self.drawn = True
         self.refresh()
 
     def _noted(self, note: str) -> list[Strip]:
