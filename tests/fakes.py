@@ -506,7 +506,9 @@ def library() -> FakeWorkstation:
     )  # fmt: skip
     station.past.pasts["sales-demo"] = demo_past()
     station.past.unsaved["sales-demo"] = 84 * 2**20
-    station.past.pasts["debian-12"] = [a_layer(1, "", None, hours=200, mib=400, memory=False)]
+    station.past.pasts["debian-12"] = [
+        a_layer(1, "", None, hours=200, mib=400, memory=False, note="images")
+    ]
     station.history = {name: samples_of(len(name)) for name in station.machines}
     station.serial = dict.fromkeys(("sales-demo", "kernel-lab"), SERIAL)
     for text in ("adopted", "power button pressed"):
@@ -548,18 +550,23 @@ def app_on(station: FakeWorkstation, **more: Any) -> WorkstationApp:
     return WorkstationApp(lambda: station, outside=OUTSIDE, spin=False, **more)
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
+async def ready(condition: Callable[[], object]) -> None:
     """Let the program run until the condition holds; raises TimeoutError if it never does."""
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 (it may be anything on the screen)
             await asyncio.sleep(0.01)
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
+    """The same, and until everything is painted."""
+    await ready(condition)
     await pilot.pause()
 
 
 async def settled(pilot: Pilot[Any]) -> None:
     """Wait until the library is open and the header says everything."""
     library = cast(WorkstationApp, pilot.app).library
-    await until(pilot, lambda: library.header.usage.disk_free is not None)
+    await ready(lambda: library.header.usage.disk_free is not None)
 
 
 @asynccontextmanager

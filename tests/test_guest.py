@@ -1,13 +1,19 @@
 """A real Linux guest: what a person does with it, and what happens around it."""
 
 import asyncio
+import atexit
 import os
 import random
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -65,6 +71,32 @@ async def boot(station: Workstation, name: str, profile: Profile) -> None:
     await station.create(name, profile)
     await station.start(name)
     await station.wait_ready(name)
+
+
+_TEMPLATES: dict[str, Path] = {}
+
+
+async def awake(station: Workstation, name: str, profile: Profile) -> None:
+    """A running guest of that profile, at its shell: booted once, then taken from its sleep."""
+    key = profile.model_dump_json()
+    if key not in _TEMPLATES:
+        _TEMPLATES[key] = await _asleep(station, profile)
+    made = station.paths.making / name
+    shutil.copytree(_TEMPLATES[key], made)
+    file = made / "machine.yaml"
+    file.write_text(re.sub(r"(?m)^uuid: .*$", f"uuid: {uuid4()}", file.read_text()))
+    made.rename(station.paths.machine(name).data)
+    await station.start(name)
+
+
+async def _asleep(station: Workstation, profile: Profile) -> Path:
+    await boot(station, "template", profile)
+    await station.layers.suspend("template")
+    kept = Path(tempfile.mkdtemp(prefix="ws-template-")) / "machine"
+    atexit.register(shutil.rmtree, kept.parent, ignore_errors=True)
+    shutil.copytree(station.paths.machine("template").data, kept)
+    await station.delete("template")
+    return kept
 
 
 async def test_the_demo_answers_at_its_shell_and_keeps_its_disk(station: Workstation) -> None:

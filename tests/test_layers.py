@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.conftest import Shell, eventually, tiny
-from tests.test_guest import boot, small
+from tests.test_guest import awake, small
 from workstation.core import heads, resume
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, NotFoundError, UsageError
@@ -37,7 +37,7 @@ async def recall(station: Workstation, name: str) -> tuple[str, str]:
 
 
 async def test_a_running_guest_is_frozen_goes_on_and_comes_back(station: Workstation) -> None:
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     await remember(station, "one", "first")
     pid = station.view("one").pid
     layer = await station.layers.snapshot("one", "a", note="where it began")
@@ -54,7 +54,7 @@ async def test_a_running_guest_is_frozen_goes_on_and_comes_back(station: Worksta
 
 
 async def test_disks_only_boots_cold_with_what_was_synced(station: Workstation) -> None:
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     await remember(station, "one", "first")
     await station.layers.snapshot("one", "a", memory=False)
     await remember(station, "one", "second")
@@ -64,7 +64,7 @@ async def test_disks_only_boots_cold_with_what_was_synced(station: Workstation) 
 
 
 async def test_a_machine_that_is_off_is_frozen_at_once(station: Workstation) -> None:
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     await remember(station, "one", "first")
     await station.stop("one")
     await station.layers.snapshot("one", "a")
@@ -78,7 +78,7 @@ async def test_a_machine_that_is_off_is_frozen_at_once(station: Workstation) -> 
 
 
 async def test_suspend_ends_the_process_and_start_goes_on(station: Workstation) -> None:
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     await remember(station, "one", "first")
     for _ in range(2):
         await station.layers.suspend("one")
@@ -91,7 +91,7 @@ async def test_suspend_ends_the_process_and_start_goes_on(station: Workstation) 
 
 async def test_after_a_resume_the_memory_is_never_used_again(station: Workstation) -> None:
     """Old memory on newer disks would destroy the file system."""
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     await station.layers.suspend("one")
     await station.start("one")
     await remember(station, "one", "later")
@@ -103,7 +103,7 @@ async def test_after_a_resume_the_memory_is_never_used_again(station: Workstatio
 
 
 async def test_a_frozen_machine_may_boot_cold_instead(station: Workstation) -> None:
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     await remember(station, "one", "first")
     await station.layers.suspend("one")
     await station.start("one", cold=True)
@@ -112,7 +112,7 @@ async def test_a_frozen_machine_may_boot_cold_instead(station: Workstation) -> N
 
 
 async def test_a_frozen_machine_keeps_its_moment_in_a_snapshot(station: Workstation) -> None:
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     await remember(station, "one", "first")
     await station.layers.suspend("one")
     await station.layers.snapshot("one", "a")
@@ -124,7 +124,7 @@ async def test_a_frozen_machine_keeps_its_moment_in_a_snapshot(station: Workstat
 
 
 async def test_golden_brings_the_demo_back_from_a_crash(station: Workstation) -> None:
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     await remember(station, "one", "first")
     tag = await station.layers.set_golden("one")
     await remember(station, "one", "second")
@@ -136,7 +136,7 @@ async def test_golden_brings_the_demo_back_from_a_crash(station: Workstation) ->
 
 
 async def test_a_clone_goes_its_own_way_with_its_network_off(station: Workstation) -> None:
-    await boot(station, "one", with_disk(networks=[{}]))
+    await awake(station, "one", with_disk(networks=[{}]))
     await remember(station, "one", "first")
     await station.layers.clone("one", "two")
     assert station.view("one").state is State.RUNNING
@@ -163,7 +163,7 @@ async def eventually_prints(shell: Shell, command: str, answer: str) -> None:
 
 
 async def test_work_is_not_thrown_away_without_a_word(station: Workstation) -> None:
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     await station.layers.snapshot("one", "a")
     async with Shell.on(station, "one") as shell:
         await shell.run("dd if=/dev/urandom of=/data/big bs=1M count=8; sync")
@@ -255,7 +255,7 @@ async def test_the_same_host_takes_its_own_memory(station: Workstation) -> None:
 async def test_a_cancelled_snapshot_leaves_the_guest_running_and_no_trace(
     station: Workstation,
 ) -> None:
-    await boot(station, "one", with_disk(memory="256 MiB"))
+    await awake(station, "one", with_disk(memory="256 MiB"))
     await remember(station, "one", "first")
     before = heads.read_history(station.paths.machine("one"))
     work = asyncio.create_task(station.layers.snapshot("one", "a"))
@@ -274,7 +274,7 @@ async def test_a_cancelled_snapshot_leaves_the_guest_running_and_no_trace(
 
 async def chain_of_three(station: Workstation) -> None:
     """Snapshots a, b and c; the guest has changed its word after each."""
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     for tag in ("a", "b", "c"):
         await remember(station, "one", f"word-{tag}")
         async with Shell.on(station, "one") as shell:
@@ -317,7 +317,7 @@ async def test_squashing_keeps_every_moment_above_right(station: Workstation) ->
 
 async def test_a_group_is_frozen_and_brought_back_together(station: Workstation) -> None:
     for name in ("one", "two"):
-        await boot(station, name, with_disk(tags=["lab"]))
+        await awake(station, name, with_disk(tags=["lab"]))
         await remember(station, name, f"first-{name}")
     await station.create("off", tiny(tags=["lab"], drives=[{"size": "16 MiB"}]))
     await station.create("other", tiny())
@@ -336,7 +336,7 @@ async def test_a_group_is_frozen_and_brought_back_together(station: Workstation)
 
 
 async def test_compacting_gives_back_what_is_zero(station: Workstation) -> None:
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     await remember(station, "one", "first")
     await station.layers.snapshot("one", "a")
     async with Shell.on(station, "one") as shell:
@@ -354,7 +354,7 @@ async def test_compacting_gives_back_what_is_zero(station: Workstation) -> None:
 
 
 async def test_deleting_files_in_the_guest_shrinks_the_head(station: Workstation) -> None:
-    await boot(station, "one", with_disk())
+    await awake(station, "one", with_disk())
     async with Shell.on(station, "one") as shell:
         await shell.run("dd if=/dev/urandom of=/data/big bs=1M count=40; sync")
         full = station.layers.written("one")

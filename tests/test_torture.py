@@ -32,20 +32,58 @@ RUNS = int(os.environ.get("WORKSTATION_TORTURE_RUNS", "100"))
 SEED = os.environ.get("WORKSTATION_TORTURE_SEED", "")
 
 FRONT_END = """
-import asyncio, sys
+import asyncio, os, signal, sys
+from tests.conftest import end_machines
 from workstation.core.workstation import Workstation
 from workstation.paths import Paths
+from workstation.qemu.monitor import Session
+
+call, target, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
+paths = Paths.from_environment()
+steps = None
+TOUCHING = {"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.chmod",
+            "subprocess.Popen"}
+
+def step():
+    global steps
+    if steps is None:
+        return
+    steps += 1
+    if steps == last:
+        steps = None
+        if target != "front-end":
+            end_machines(paths.machines)
+        if target != "QEMU":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def audit(event, args):
+    if event in TOUCHING or event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR):
+        step()
+
+execute = Session.execute
+
+async def counted(self, command, **arguments):
+    result = await execute(self, command, **arguments)
+    if not command.startswith("query"):
+        step()
+    return result
 
 async def main():
-    async with Workstation(Paths.from_environment(), watch=False, front_end="torture") as station:
+    global steps
+    Session.execute = counted
+    sys.addaudithook(audit)
+    async with Workstation(paths, watch=False, front_end="torture") as station:
         await station.settled("one")
         await station.host_facts()
         print("ready", flush=True)
         sys.stdin.readline()
-        await eval(sys.argv[1])
-        print("done", flush=True)
+        steps = 0
+        await eval(call)
+        print("done", steps or 0, flush=True)
 asyncio.run(main())
 """
+"""Does one operation, and kills at a given step of it: between any two things that it does to
+files, to processes and to QEMU."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +112,7 @@ OPERATIONS = {
         'station.layers.revert("one", "x", discard=True)', False, goes_to="x"
     ),
     "squash into a head": Operation('station.layers.squash("one", "b")', False, drops="b"),
-    "squash under a running guest": Operation(
-        'station.layers.squash("one", "b")', True, drops="b"
-    ),
+    "squash under a running guest": Operation('station.layers.squash("one", "b")', True, drops="b"),
     "squash into a layer": Operation('station.layers.squash("one", "a")', True, drops="a"),
     "compact": Operation('station.layers.compact("one")', False),
     "clone": Operation('station.layers.clone("one", "two", at="a")', False),
@@ -101,7 +137,7 @@ async def write(station: Workstation, word: str) -> None:
 
 
 async def prepare(paths: Paths) -> None:
-    """A machine that is suspended, with the snapshots a, b on it and x on a; and a clone of it."""
+    """A machine that is suspended, with the snapshots a, b on it and x on a; and a copy of it."""
     async with Workstation(paths, front_end="test") as station:
         await boot(station, "one", small(drives=[{"size": "64 MiB"}]))
         await write(station, "a")
@@ -113,13 +149,11 @@ async def prepare(paths: Paths) -> None:
         await station.layers.snapshot("one", "b")
         await write(station, "c")
         await station.layers.suspend("one")
-        await station.layers.clone("one", "other", at="b")
+        await station.layers.clone("one", "other", at="b", full=True)
         await station.layers.take_digests()
 
 
-WRITER = (
-    "(n=0; while :; do n=$((n+1)); echo $n >>/data/n; sync; echo synced-$n; done) & WRITER=$!"
-)
+WRITER = "(n=0; while :; do n=$((n+1)); echo $n >>/data/n; sync; echo synced-$n; done) & WRITER=$!"
 
 
 def synced(log: bytes) -> int:
@@ -162,12 +196,18 @@ class Run:
         self.done = False
         self.numbers = 0
 
-    async def cut_off(self, seconds: float | None, target: str) -> float:
-        """Begin the operation and kill after that time, or never; returns how long it took."""
+    async def cut_off(
+        self, target: str = "nobody", *, seconds: float | None = None, step: int = 0
+    ) -> tuple[float, int]:
+        """Begin the operation and kill after that time, at that step, or never.
+
+        Returns how long it took, and in how many steps.
+        """
         if self.operation.live:
             await self._go_live()
         front_end = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", FRONT_END, self.operation.call, env=self.environ,
+            sys.executable, "-c", FRONT_END, self.operation.call, target, str(step),
+            env=self.environ,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert front_end.stdin and front_end.stdout
@@ -177,15 +217,16 @@ class Run:
         words = asyncio.ensure_future(front_end.stdout.readline())
         await asyncio.wait({words}, timeout=seconds)
         took = time.monotonic() - began
-        if target in ("QEMU", "both"):
+        if seconds is not None and target in ("QEMU", "both"):
             end_machines(self.paths.machines)
-        if target in ("front-end", "both") and front_end.returncode is None:
+        if seconds is not None and target != "QEMU" and front_end.returncode is None:
             front_end.kill()
-        self.done = await words == b"done\n"
+        said = (await words).split()
+        self.done = bool(said)
         _, complaint = await front_end.communicate()
-        assert seconds is not None or self.done, complaint.decode()
+        assert target != "nobody" or self.done, complaint.decode()
         self.numbers = synced(self._serial())
-        return took
+        return took, int(said[1]) if said else 0
 
     async def _go_live(self) -> None:
         async with Workstation(self.paths, watch=False) as station:
@@ -317,31 +358,34 @@ def alive_in(home: Path) -> bool:
     return bool(subprocess.run(["pgrep", "-f", f"{home}/"], capture_output=True).stdout)
 
 
-_durations: dict[str, float] = {}
+_measured: dict[str, tuple[float, int]] = {}
 
 
-async def duration(prepared: Path, name: str) -> float:
-    """How long the operation takes where nobody cuts it off."""
-    if name not in _durations:
+async def measured(prepared: Path, name: str) -> tuple[float, int]:
+    """How long the operation takes where nobody cuts it off, and in how many steps."""
+    if name not in _measured:
         async with copied(prepared) as home:
-            _durations[name] = await Run(home, name, random.Random()).cut_off(None, "nobody")
-    return _durations[name]
+            _measured[name] = await Run(home, name, random.Random()).cut_off()
+    return _measured[name]
 
 
-def a_run(seed: str) -> tuple[str, random.Random]:
+async def torture(prepared: Path, name: str, seed: str, *, thorough: bool) -> None:
     chance = random.Random(seed)
-    return chance.choice(list(OPERATIONS)), chance
-
-
-async def torture(prepared: Path, name: str, chance: random.Random, *, thorough: bool) -> None:
-    whole = await duration(prepared, name)
+    whole, steps = await measured(prepared, name)
     async with copied(prepared) as home:
         run = Run(home, name, chance)
-        targets = ("front-end", "QEMU", "both") if run.operation.live else ("front-end",)
+        targets = (
+            ("front-end", "front-end", "QEMU", "both") if run.operation.live else ("front-end",)
+        )
         target = chance.choice(targets)
-        seconds = chance.uniform(0, whole * 1.1)
-        took = await run.cut_off(seconds, target)
-        print(f"{name}: killed {target} after {took:.3f} of {whole:.3f} s, done: {run.done}")
+        seconds, step = chance.uniform(0, whole * 1.1), chance.randint(1, steps)
+        if chance.random() < 0.7:
+            moment = f"step {step} of {steps}"
+            await run.cut_off(target, step=step)
+        else:
+            moment = f"{seconds:.3f} of {whole:.3f} s"
+            await run.cut_off(target, seconds=seconds)
+        print(f"{name}: killed {target} at {moment}; done: {run.done}")
         await run.verify(thorough=thorough)
 
 
@@ -353,18 +397,19 @@ QUICK = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", range(len(QUICK)))
-async def test_kill_at_a_random_moment(prepared: Path, number: int) -> None:
+def a_seed() -> str:
     seed = SEED or str(random.randrange(2**32))
     print(f"WORKSTATION_TORTURE_SEED={seed}")
-    await torture(prepared, QUICK[number], random.Random(seed), thorough=False)
+    return seed
+
+
+@pytest.mark.parametrize("number", range(len(QUICK)))
+async def test_kill_at_a_random_moment(prepared: Path, number: int) -> None:
+    await torture(prepared, QUICK[number], a_seed(), thorough=False)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(RUNS))
 async def test_many_kills(prepared: Path, number: int) -> None:
-    seed = SEED or str(random.randrange(2**32))
     names = list(OPERATIONS)
-    name = names[number % len(names)]
-    print(f"WORKSTATION_TORTURE_SEED={seed}")
-    await torture(prepared, name, random.Random(seed), thorough=True)
+    await torture(prepared, names[number % len(names)], a_seed(), thorough=True)

@@ -62,7 +62,7 @@ async def test_a_snapshot_is_two_keys() -> None:
     station = library()
     async with on(station) as (app, pilot):
         await pilot.press("t")
-        assert "stands still for some milliseconds" in await dialog(app, pilot, SnapshotDialog)
+        assert "stands still for milliseconds" in await dialog(app, pilot, SnapshotDialog)
         await pilot.press("enter")
         await until(pilot, lambda: "snapshot snap-1 taken" in shown(app))
         assert station.calls == [("snapshot", "sales-demo", "snap-1", "", "memory")]
@@ -333,7 +333,7 @@ async def test_the_selected_layer_is_told_in_full() -> None:
     async with in_history(library(), "before-nginx") as (app, _, __):
         text = shown(app)
         for part in ("before-nginx", "28 h ago", "disks and memory", "140.2 MiB", "nginx-works",
-                     "No picture: the guest did not run."):  # fmt: skip
+                     "No picture was taken."):  # fmt: skip
             assert part in text, part
 
 
@@ -460,8 +460,8 @@ async def test_now_can_be_made_golden_snapshot_and_branched() -> None:
     ("tag", "told"),
     [
         ("nginx-works", ["148.9 MiB come back"]),
-        ("before-nginx", ["Nothing comes back", "kept for nginx-works"]),
-        ("installed", ["kept for golden, before-nginx, old-kernel, another machine"]),
+        ("before-nginx", ["No room comes back yet", "stands on it: nginx-works."]),
+        ("installed", ["stands on it: golden, before-nginx, old-kernel, another machine."]),
         ("golden", ["the machine as it is now", "It is the golden moment"]),
     ],
 )

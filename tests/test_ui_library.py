@@ -20,7 +20,7 @@ from tests.fakes import (
     until,
 )
 from workstation.errors import HostError
-from workstation.model.events import Activity, MachineChanged, MachineRemoved, Sampled
+from workstation.model.events import Activity, MachineChanged, MachineRemoved, Sampled, Severity
 from workstation.model.host import Finding, HostFacts, Level
 from workstation.model.machine import MachineView, State
 from workstation.ui.commands import COMMANDS
@@ -261,6 +261,13 @@ async def test_a_crash_that_nobody_asked_for_is_told() -> None:
         station.change("sales-demo", state=State.CRASHED, reason="killed by signal 9")
         await until(pilot, lambda: "sales-demo crashed" in shown(app))
         assert "killed by signal 9" in shown(app)
+
+
+async def test_a_warning_about_a_machine_is_told() -> None:
+    station = library()
+    async with opened(station) as (app, pilot):
+        station.say("host port 8080 was taken: 8081:80 instead", "lab-1", Severity.WARNING)
+        await until(pilot, lambda: "host port 8080 was taken" in shown(app))
 
 
 async def test_output_and_figures_follow_the_machine() -> None:

@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workstation.core.settings import load_settings, save_theme
 from workstation.model.profile import Forward
+from workstation.paths import Paths
 from workstation.ui import guest_text
 from workstation.ui.dialogs.new import free_name
 from workstation.ui.spark import spark
@@ -94,3 +97,24 @@ def test_the_first_frame_needs_neither_the_core_nor_pydantic() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "theme: nord\n"),
+        ("", "theme: nord\n"),
+        ("# mine\naccelerator: tcg", "# mine\naccelerator: tcg\ntheme: nord\n"),
+        ("theme: old # x\naccelerator: tcg\n", "theme: nord\naccelerator: tcg\n"),
+    ],
+)
+def test_the_theme_is_one_line_of_the_settings(
+    before: str | None, after: str, tmp_path: Path
+) -> None:
+    paths = Paths(tmp_path, tmp_path / "config", tmp_path, tmp_path)
+    if before is not None:
+        paths.settings.parent.mkdir()
+        paths.settings.write_text(before)
+    save_theme(paths, "nord")
+    assert paths.settings.read_text() == after
+    assert load_settings(paths).theme == "nord"

@@ -22,7 +22,7 @@ def drawn(*entries: Entry) -> list[str]:
 
 
 def test_a_straight_line() -> None:
-    assert drawn(a_layer(1), a_layer(2, "a", 1), a_layer(3, "b", 2, head=True)) == [
+    assert drawn(a_layer(1, note="images"), a_layer(2, "a", 1), a_layer(3, "b", 2, head=True)) == [
         "now", "b", "a", "image",
     ]  # fmt: skip
 
@@ -42,6 +42,11 @@ def test_a_machine_on_nothing_with_snapshots_beside_it() -> None:
     assert drawn(a_layer(1, "a", hours=2), a_layer(2, "b", 1), a_layer(3, "c", hours=1)) == [
         "now", "c", "b", "a",
     ]  # fmt: skip
+
+
+def test_a_layer_without_a_name_is_called_by_its_note() -> None:
+    past = (a_layer(1, note="golden moment"), a_layer(2, "", 1), a_layer(3, "b", 2, head=True))
+    assert drawn(*past) == ["now", "b", "unnamed", "golden moment"]
 
 
 def test_nothing_but_now() -> None:

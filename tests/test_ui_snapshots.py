@@ -16,6 +16,7 @@ from tests.fakes import (
     demo_past,
     library,
     overcommitted,
+    ready,
     screen_of_a_guest,
     settled,
     shown,
@@ -63,13 +64,12 @@ def looks(snap_compare: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
         async def before(pilot: Pilot[Any]) -> None:
             await settled(pilot)
             app.library.go_to(at)
-            await until(pilot, lambda: app.library.view is None or app.library.past)
+            await ready(lambda: app.library.view is None or app.library.past)
             await pilot.press(*keys)
             if step:
                 await step(app, station, pilot)
             for box in app.screen.query(Input):
                 box.cursor_blink = False
-            await pilot.pause()
 
         assert snap_compare(app, terminal_size=size, run_before=before)
 
@@ -243,11 +243,11 @@ def above(key: str) -> Step:
 
 
 async def history(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
-    await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and app.screen.past)
+    await ready(lambda: isinstance(app.screen, HistoryScreen) and app.screen.past)
     screen = app.screen
     assert isinstance(screen, HistoryScreen)
-    await until(pilot, lambda: screen.picture.drawn)
+    await ready(lambda: screen.picture.drawn)
 
 
 async def dialog(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
-    await until(pilot, lambda: app.screen is not app.library)
+    await ready(lambda: app.screen is not app.library)

@@ -12,7 +12,10 @@ def content(directory: Path) -> list[Path]:
     """The files of a layer that a digest is kept of, sorted."""
     left_out = (DIGESTS, MANIFEST)
     return sorted(
-        file for file in directory.rglob("*") if file.is_file() and file.name not in left_out
+        file
+        for file in directory.rglob("*")
+        # What is being written beside them has a name that begins with a dot (atomic.py).
+        if file.is_file() and file.name not in left_out and not file.name.startswith(".")
     )
 
 

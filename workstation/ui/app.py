@@ -159,6 +159,11 @@ class WorkstationApp(App[None]):
                 text, title=f"{safe_line(view.name)} crashed", severity="error", markup=False
             )
 
+    def warn(self, machine: str, text: str) -> None:
+        """Something about a machine that a person should know now."""
+        words = safe_line(text, limit=200)
+        self.notify(words, title=safe_line(machine), severity="warning", markup=False)
+
     def show_error(self, error: BaseException, then: Callable[[], object] | None = None) -> None:
         from workstation.ui.dialogs.error import ErrorDialog
 

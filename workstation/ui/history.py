@@ -19,7 +19,7 @@ from workstation.ui.commands.history import COMMANDS
 from workstation.ui.desk import Desk
 from workstation.ui.feed import Batch, Feed
 from workstation.ui.looks import LAYERS, Look
-from workstation.ui.past import Past, ago, read_past, standing_on, title_of
+from workstation.ui.past import Past, ago, listed, read_past, standing_on, title_of
 from workstation.ui.widgets.activity import ActivityStrip
 from workstation.ui.widgets.details import state_of
 from workstation.ui.widgets.facts import entry_lines
@@ -165,10 +165,10 @@ class HistoryScreen(Desk):
         if not self.past or self.past.trouble:
             return None, " "
         if self.entry is None:
-            return None, "It is kept with the next snapshot."
+            return None, "Now has no picture yet."
         if self.entry.picture:
             return self.entry.picture, ""
-        return None, "No picture: the guest did not run."
+        return None, "No picture was taken."
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._show_facts)
@@ -218,7 +218,7 @@ def _of_layer(entry: Entry, past: Past, now: float) -> Iterator[tuple[str, Conte
     shared = (" · shared", "$text-muted") if entry.shared else ""
     yield "size", Content.assemble(format_size(entry.own), shared)
     on_it = standing_on(past, entry)
-    yield "on it", Content(safe_line(", ".join(on_it)) if on_it else "nothing")
+    yield "on it", Content(safe_line(listed(on_it)) if on_it else "nothing")
 
 
 def _kept(entry: Entry) -> Content:

@@ -182,6 +182,13 @@ class LibraryScreen(Desk):
             self._show_activities()
         if batch.logged and self._log:
             self._log.add(batch.logged)
+            self._tell_of_warnings(batch)
+
+    def _tell_of_warnings(self, batch: Batch) -> None:
+        """Such as that a copy's network is off, or that a port was taken."""
+        for entry in batch.logged[-3:]:
+            if entry.machine and entry.severity == "warning":
+                self.program.warn(entry.machine, entry.text)
 
     def _tell_of_crashes(self, batch: Batch) -> None:
         for name, view in batch.changed.items():

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from workstation.core.layers import Entry
     from workstation.core.workstation import Workstation
 
+IMAGES = "images"
+"""The note of the layer that a new machine's drives start as."""
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -63,7 +66,9 @@ def title_of(entry: Entry) -> str:
     """Its names; for a layer without one what it is."""
     if entry.tags:
         return ", ".join(entry.tags)
-    return "image" if entry.parent is None else "unnamed"
+    if entry.parent is None and entry.note == IMAGES:
+        return "image"
+    return entry.note or "unnamed"
 
 
 def glyph_of(entry: Entry) -> tuple[str, str]:
@@ -169,3 +174,9 @@ def standing_on(past: Past, entry: Entry) -> list[str]:
     if entry.shared:
         found.append("another machine")
     return found
+
+
+def listed(names: list[str]) -> str:
+    """The first few of them."""
+    more = f" and {len(names) - 3} more" if len(names) > 4 else ""
+    return ", ".join(names[:3] if more else names) + more

@@ -41,7 +41,7 @@ def _shorter(steps: list[Content]) -> Iterator[list[Content]]:
 
 def _steps(past: Past) -> list[Content]:
     return [
-        Content.assemble(glyph_of(entry), f" {safe_line(title_of(entry), limit=40)}")
+        Content.assemble(glyph_of(entry), f" {safe_line(title_of(entry), limit=24)}")
         for entry in past.below
         if entry.tags or entry.parent is None
     ]
@@ -51,7 +51,7 @@ def _since(past: Past, now: float) -> Content:
     below = past.below
     if not below or not past.written:
         return _how_old(past, now)
-    last = safe_line(title_of(below[-1]), limit=40)
+    last = safe_line(title_of(below[-1]), limit=24)
     words = f"{_passed(below[-1].created, now)}, {format_size(past.written)} since {last}"
     return Content.styled(f"  ({words})", "$text-muted")
 

@@ -17,7 +17,7 @@ from workstation.ui.commands.layers import (
 )
 from workstation.ui.commands.machine import confirmed
 from workstation.ui.commands.program import Cancel, Help, Palette, Quit
-from workstation.ui.past import freed_without, standing_on
+from workstation.ui.past import freed_without, listed, standing_on
 
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
@@ -168,14 +168,16 @@ class DeleteLayer(LayerCommand):
         past = await read(station, name)
         entry = next(entry for entry in past.entries if tag in entry.tags)
         freed = freed_without(past, tag)
-        on_it = [other for other in entry.tags if other != tag] or standing_on(past, entry)
-        lines = ["Nobody can go back to that moment then."]
+        lines = ["You cannot go back to that moment then."]
         if freed:
             lines.append(f"{format_size(freed)} come back on this computer.")
+        elif others := [other for other in entry.tags if other != tag]:
+            lines.append(f"No room comes back: it is called {listed(others)} too.")
         else:
-            lines.append(f"Nothing comes back: it is kept for {', '.join(on_it)}.")
+            on_it = listed(standing_on(past, entry))
+            lines.append(f"No room comes back yet, for this stands on it: {on_it}.")
         if entry.golden:
-            lines.append("It is the golden moment: r has nothing to go back to after that.")
+            lines.append("It is the golden moment: r will have nothing to go back to.")
         return lines
 
 
@@ -193,10 +195,10 @@ class Squash(LayerCommand):
         view, tag, entry, past = desk.view, desk.tag, desk.entry, desk.past
         if not view or not entry or not past:
             return
-        into = ", ".join(standing_on(past, entry))
+        into = listed(standing_on(past, entry))
         lines = [
             f"It is merged into {into}: what was written stays.",
-            "Nobody can go back to that moment then.",
+            "You cannot go back to that moment then.",
         ]
         if await confirmed(desk, f"Squash {tag}?", lines, yes="Squash"):
             await desk.station.layers.squash(view.name, tag)

@@ -54,7 +54,7 @@ class ResetDemo(MachineCommand):
             await station.layers.reset_demo(view.name)
             return
         lines = [
-            "It has no golden moment yet: the one that this key brings it back to.",
+            "There is no golden moment yet that this key could bring back.",
             "Bring the guest to where the demo begins, then make that golden.",
         ]
         answers = [Answer("golden", "Make now golden")]

@@ -78,5 +78,5 @@ class SnapshotDialog(Dialog[Wish | None]):
 
 def _told(live: bool) -> str:
     if live:
-        return "The guest goes on; it stands still for some milliseconds only."
+        return "The guest runs on; it stands still for milliseconds."
     return "Its disks are frozen as they are now, at once."
