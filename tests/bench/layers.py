@@ -18,6 +18,7 @@ from tests.bench.launch import started
 from tests.bench.measure import Clock, Figure, Series, in_turns
 from tests.bench.qmp import Plain
 from tests.conftest import Shell
+from tests.test_guest import small
 from workstation.core import run
 from workstation.core.images import Images
 from workstation.core.workstation import Workstation
@@ -34,23 +35,6 @@ COMMANDS = {
 }
 
 REAL_PATHS = Paths.from_environment()
-
-
-def guest(**changes: object) -> Profile:
-    basis: dict[str, object] = {
-        "name": NAME,
-        "memory": "128 MiB",
-        "networks": [],
-        "display": {"adapter": "none"},
-        "devices": {"usb_tablet": False},
-        "boot": {
-            "kernel": "appliance/vmlinuz",
-            "initrd": "appliance/initrd",
-            "command_line": "console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests",
-        },
-        "ready": "appliance ready",
-    }
-    return Profile.model_validate(basis | changes)
 
 
 @asynccontextmanager
@@ -71,7 +55,7 @@ async def running(place: Home, profile: Profile) -> AsyncIterator[Workstation]:
 
 
 async def snapshot() -> list[Figure]:
-    profile = guest(memory=f"{USED + 256} MiB", drives=[{"size": "1 GiB"}])
+    profile = small(memory=f"{USED + 256} MiB", drives=[{"size": "1 GiB"}])
     with home() as place:
         async with running(place, profile) as station:
             async with Shell.on(station, NAME) as shell:
@@ -167,7 +151,7 @@ def _raw_snapshot(place: Home) -> float:
 
 async def revert() -> list[Figure]:
     with home() as place:
-        async with running(place, guest(drives=[{"size": "1 GiB"}])) as station:
+        async with running(place, small(drives=[{"size": "1 GiB"}])) as station:
             tag = await station.layers.set_golden(NAME)
             layer = station.layers.names_of(NAME).snapshots[tag]
             memory = station.layers.store.directory(layer) / "memory"
@@ -216,7 +200,7 @@ def _raw_incoming(place: Home, memory: Path) -> float:
 async def clone() -> list[Figure]:
     with home() as place:
         async with place.station() as station:
-            profile = guest(drives=[{"size": "100 GiB"}], boot={}, ready="")
+            profile = small(drives=[{"size": "100 GiB"}], boot={}, ready="")
             await station.create(NAME, profile)
             await station.layers.snapshot(NAME, "base")
             times = []
@@ -234,7 +218,7 @@ async def chain() -> list[Figure]:
     """A guest's throughput where its data lies under so many layers."""
     figures = []
     with home() as place:
-        async with running(place, guest(drives=[{"size": "1 GiB"}])) as station:
+        async with running(place, small(drives=[{"size": "1 GiB"}])) as station:
             async with Shell.on(station, NAME) as shell:
                 await shell.run("yes | head -c 8388608 >/part")
                 await shell.run("for i in 1 2 3 4 5 6 7 8; do cat /part; done >/data/read; sync")
