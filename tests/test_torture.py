@@ -27,6 +27,7 @@ from workstation.core.workstation import Workstation
 from workstation.model.host import Level
 from workstation.model.machine import State
 from workstation.paths import Paths
+from workstation.qemu import procfs
 
 RUNS = int(os.environ.get("WORKSTATION_TORTURE_RUNS", "100"))
 SEED = os.environ.get("WORKSTATION_TORTURE_SEED", "")
@@ -225,8 +226,19 @@ class Run:
         self.done = bool(said)
         _, complaint = await front_end.communicate()
         assert target != "nobody" or self.done, complaint.decode()
+        await eventually(self._witnessed)
         self.numbers = synced(self._serial())
         return took, int(said[1]) if said else 0
+
+    def _witnessed(self) -> bool:
+        """Whether of each QEMU that has ended the witness has, too."""
+        pairs = [procfs.read_pair(self.paths.machine(name)) for name in self._names()]
+        return all(
+            procfs.alive(pair.qemu) or not procfs.alive(pair.witness) for pair in pairs if pair
+        )
+
+    def _names(self) -> list[str]:
+        return os.listdir(self.paths.machines)
 
     async def _go_live(self) -> None:
         async with Workstation(self.paths, watch=False) as station:
@@ -248,6 +260,7 @@ class Run:
             for name in station.machines:
                 await station.settled(name)
             await eventually(lambda: not list(self.paths.machines.glob("*/pending.json")))
+            await eventually(lambda: station.view("one").holder is None)
             await self._verify_listed(station)
             await self._verify_head(station)
             tags = list(station.layers.names_of("one").snapshots)
@@ -260,6 +273,7 @@ class Run:
                 if one.level is Level.PROBLEM or "no machine" in one.text
             ]  # fmt: skip
             assert not problems
+            await eventually(lambda: not list(self.paths.trash.glob("*")))
             self._verify_tidy()
 
     async def _verify_listed(self, station: Workstation) -> None:
@@ -307,7 +321,6 @@ class Run:
 
     def _verify_tidy(self) -> None:
         assert not list(self.paths.making.glob("*"))
-        assert not list(self.paths.trash.glob("*"))
         for name in os.listdir(self.paths.machines):
             machine = self.paths.machine(name)
             assert not list(machine.data.glob(".*.new"))

@@ -1,6 +1,7 @@
 """Every command: its key does what its label says, where the machine's state allows it."""
 
 import asyncio
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -168,6 +169,17 @@ async def test_a_fault_of_the_program_is_a_sentence_too() -> None:
         await until(pilot, lambda: isinstance(app.screen, ErrorDialog))
         assert "The program has a fault" in shown(app)
         assert "Traceback" not in shown(app)
+
+
+async def test_what_the_system_refuses_is_no_fault_of_the_program() -> None:
+    station = library()
+    station.fails["start"] = OSError(errno.ENOSPC, "No space left on device")  # type: ignore[assignment]
+    async with opened(station) as (app, pilot):
+        app.library.go_to("debian-12")
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(app.screen, ErrorDialog))
+        assert "No space left on device" in shown(app)
+        assert "Make room" in shown(app)
 
 
 async def test_a_verb_that_came_too_late_is_explained() -> None:

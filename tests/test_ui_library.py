@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from textual.widgets import Input
 
+from tests.fake_layers import NOW
 from tests.fakes import (
-    NOW,
     PROFILES,
     SERIAL,
     FakeWorkstation,
@@ -263,11 +263,13 @@ async def test_a_crash_that_nobody_asked_for_is_told() -> None:
         assert "killed by signal 9" in shown(app)
 
 
-async def test_a_warning_about_a_machine_is_told() -> None:
+async def test_a_warning_about_a_machine_is_told_once() -> None:
     station = library()
     async with opened(station) as (app, pilot):
-        station.say("host port 8080 was taken: 8081:80 instead", "lab-1", Severity.WARNING)
-        await until(pilot, lambda: "host port 8080 was taken" in shown(app))
+        for _ in range(2):
+            station.say("host port 8080 was taken: 8081:80 instead", "lab-1", Severity.WARNING)
+            await until(pilot, lambda: "host port 8080 was taken" in shown(app))
+        assert len(app._notifications) == 1
 
 
 async def test_output_and_figures_follow_the_machine() -> None:

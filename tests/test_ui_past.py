@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes import NOW, a_layer, demo_past, screen_of_a_guest
+from tests.fake_layers import NOW, a_layer, demo_past, screen_of_a_guest
 from workstation.core.layers import Entry
 from workstation.ui import picture
 from workstation.ui.past import Past, ago, freed_without, title_of, tree

@@ -10,14 +10,13 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from tests.fake_layers import demo_past, screen_of_a_guest
 from tests.fakes import (
     FakeWorkstation,
     app_on,
-    demo_past,
     library,
     overcommitted,
     ready,
-    screen_of_a_guest,
     settled,
     shown,
     until,

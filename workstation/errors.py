@@ -20,6 +20,9 @@ stranger's file: whoever prints them passes them through `workstation.model.text
 
 from __future__ import annotations
 
+import errno
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     # Every command waits for this module, and a listing needs `typing` for nothing else.
@@ -86,3 +89,31 @@ class WaitTimeoutError(WorkstationError):
 class MonitorError(WorkstationError):
     title = "QEMU refused"
     exit_code = 11
+
+
+_MAKE_ROOM = "make room on that disk, then do it again"
+
+_HINTS = {
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: "your quota on that disk is used up: make room, then do it again",
+    errno.EROFS: "that file system can only be read: XDG_DATA_HOME, XDG_CONFIG_HOME and"
+    " XDG_CACHE_HOME move the program's files",
+    errno.EACCES: "check whose it is: ls -ld shows owner and mode; XDG_* variables move the"
+    " program's files",
+    errno.EPERM: "check whose it is: ls -ld shows owner and mode",
+    errno.EMFILE: "allow more open files: ulimit -n",
+    errno.ENAMETOOLONG: "take a shorter name",
+}
+
+
+def of_the_host(error: OSError) -> HostError:
+    """What the operating system refused, as one of our own."""
+    what = error.strerror or str(error) or type(error).__name__
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return HostError(f"{place}{what[:1].lower()}{what[1:]}", hint=_HINTS.get(error.errno or 0, ""))
+
+
+def room_hint(words: str) -> str:
+    """What to do where a program says in its words that the disk is full; empty otherwise."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    return _MAKE_ROOM if any(os.strerror(one) in words for one in full) else ""

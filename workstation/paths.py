@@ -15,6 +15,7 @@
         serial.log        what the guest printed on its serial line
     $XDG_DATA_HOME/workstation/layers/ID/        frozen layers (core/store.py)
     $XDG_DATA_HOME/workstation/making, trash     machines half made, half deleted: never listed
+    $XDG_DATA_HOME/workstation/ballast           room to delete something on a full disk
     $XDG_CONFIG_HOME/workstation/                settings.yaml, profiles/
     $XDG_CACHE_HOME/workstation/                 images/, host.json, index.json, fault.txt
     $XDG_RUNTIME_DIR/workstation/NAME/           sockets and their locks, mode 0700
@@ -107,6 +108,7 @@ class Paths:
         self.store_lock = data / "layers.lock"
         self.making = data / "making"
         self.trash = data / "trash"
+        self.ballast = data / "ballast"
         self.settings = config / "settings.yaml"
         self.profiles = config / "profiles"
         self.images = cache / "images"

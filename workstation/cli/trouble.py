@@ -1,28 +1,14 @@
 """What went wrong, as one readable sentence on standard error, and the exit code for it."""
 
-import errno
-import os
 import sys
 from pathlib import Path
 
 from workstation.cli import streams
-from workstation.errors import HostError, WorkstationError
+from workstation.errors import WorkstationError, of_the_host, room_hint
 from workstation.paths import Paths
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells give it."""
-
-_HINTS = {
-    errno.ENOSPC: "make room on that disk, then do it again",
-    errno.EDQUOT: "your quota on that disk is used up: make room, then do it again",
-    errno.EROFS: "that file system can only be read: XDG_DATA_HOME, XDG_CONFIG_HOME and"
-    " XDG_CACHE_HOME move the program's files",
-    errno.EACCES: "check whose it is: ls -ld shows owner and mode; XDG_* variables move the"
-    " program's files",
-    errno.EPERM: "check whose it is: ls -ld shows owner and mode",
-    errno.EMFILE: "allow more open files: ulimit -n",
-    errno.ENAMETOOLONG: "take a shorter name",
-}
 
 
 def tell(error: BaseException) -> int:
@@ -40,7 +26,7 @@ def tell(error: BaseException) -> int:
               file=sys.stderr)  # fmt: skip
         return INTERRUPTED
     if isinstance(error, OSError):
-        return tell(_of_the_host(error))
+        return tell(of_the_host(error))
     complain(_of_the_program(error))
     return WorkstationError.exit_code
 
@@ -53,7 +39,7 @@ def complain(error: WorkstationError) -> None:
     print(f"workstation: {safe_line(what, limit=1000)}", file=sys.stderr)
     if error.details.strip() not in what:
         print(_indented(safe(error.details)), file=sys.stderr)
-    hint = error.hint or (_HINTS[errno.ENOSPC] if os.strerror(errno.ENOSPC) in what else "")
+    hint = error.hint or room_hint(what)
     if hint:
         print(f"  → {safe_line(hint, limit=1000)}", file=sys.stderr)
 
@@ -82,13 +68,6 @@ def _flush() -> None:
         sys.stdout.flush()
     except (OSError, ValueError):
         streams.drop_output()
-
-
-def _of_the_host(error: OSError) -> HostError:
-    """What the operating system refused."""
-    what = error.strerror or str(error) or type(error).__name__
-    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-    return HostError(f"{place}{what[:1].lower()}{what[1:]}", hint=_HINTS.get(error.errno or 0, ""))
 
 
 def _of_the_program(error: BaseException) -> WorkstationError:

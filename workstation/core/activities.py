@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from workstation.errors import WorkstationError
+from workstation.errors import WorkstationError, of_the_host
 from workstation.model.events import Activity, Event
 
 _RATE_SECONDS = 0.5
@@ -65,6 +65,10 @@ class Activities:
         except WorkstationError as problem:
             error = str(problem)
             raise
+        except OSError as problem:
+            told = of_the_host(problem)
+            error = str(told)
+            raise told from problem
         except asyncio.CancelledError:
             error = "cancelled"
             raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from workstation.core import digests, freeze, heads, library, moves, names, verbs
 from workstation.core.check import Checked, check
-from workstation.core.collect import collect
+from workstation.core.collect import collect, collect_quietly
 from workstation.core.compact import compact
 from workstation.core.mend import Pending, mend, moving
 from workstation.core.squash import squash
@@ -183,6 +183,7 @@ class Layers:
                 await mend(machine, self.store)
                 await moves.revert(machine, self.store, facts, tag, end)
             await station.start(name, force=True)
+        await asyncio.to_thread(collect_quietly, station.paths, self.store)
 
     async def reset_demo(self, name: str) -> None:
         """Back to the golden moment, from any state; what came after it is thrown away."""
@@ -256,8 +257,11 @@ class Layers:
             golden = "" if history.golden == tag else history.golden
             return history.model_copy(update={"snapshots": snapshots, "golden": golden})
 
-        self._rename(name, without)
-        return await asyncio.to_thread(self.collect)
+        station = self._station
+        title = f"delete {name} {tag}"
+        with station.working(title, cancellable=False), library.deleting(station.paths):
+            self._rename(name, without)
+            return await asyncio.to_thread(self.collect)
 
     def _rename(self, name: str, change: Callable[[History], History]) -> None:
         machine = self._station.machine(name)

@@ -105,8 +105,30 @@ def bury(paths: Paths, directory: Path) -> Path:
     return grave
 
 
+@contextmanager
+def deleting(paths: Paths) -> Iterator[None]:
+    """To delete needs a little room itself, on a disk that may be full: it is kept for that."""
+    paths.ballast.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        keep_ballast(paths)
+
+
+def keep_ballast(paths: Paths) -> None:
+    """Keep a little room for `deleting`."""
+    if not paths.ballast.exists():
+        with suppress(OSError):
+            paths.ballast.write_bytes(os.urandom(_BALLAST))
+
+
+_BALLAST = 64 * 1024
+"""Bytes: some blocks for a history, a directory and their names."""
+
+
 def clear_leftovers(paths: Paths) -> None:
     """Remove what a killed front-end left half made or half deleted."""
+    keep_ballast(paths)
     for grave in paths.trash.glob("*"):
         shutil.rmtree(grave, ignore_errors=True)
     for directory in paths.making.glob("*"):

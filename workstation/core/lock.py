@@ -58,7 +58,8 @@ class MachineLock:
         text = json.dumps(holder).encode()
         # Opened anew, so that closing it tells those who watch the file. Never cut to nothing:
         # ext4 writes a file that was to the disk when it is closed, and we would wait for that.
-        with suppress(FileNotFoundError):
+        # Nothing hangs on what it says: where the disk is full, it says nothing.
+        with suppress(OSError):
             file = os.open(self._paths.lock, os.O_WRONLY | os.O_CLOEXEC)
             try:
                 os.pwrite(file, text, 0)

@@ -233,7 +233,8 @@ async def end(machine: Machine, timeouts: Timeouts, why: str) -> None:
     """From QMP `quit` to SIGKILL; `why` is remembered, so that it is no crash."""
     record = run.read(machine.paths)
     if record:
-        run.write(machine.paths, record._replace(ended_by=why))
+        with suppress(OSError):  # on a full disk it ends all the same
+            run.write(machine.paths, record._replace(ended_by=why))
     with suppress(MonitorError):
         async with _monitor(machine) as monitor:
             await monitor.execute("quit")
@@ -319,5 +320,5 @@ async def _switch(
 
 
 async def delete(paths: Paths, machine: Machine, front_end: str) -> None:
-    with holding(machine, Verb.DELETE, front_end):
+    with holding(machine, Verb.DELETE, front_end), library.deleting(paths):
         await asyncio.to_thread(library.remove, paths, machine.paths)

@@ -11,6 +11,7 @@ from typing import Self
 
 from workstation.core import admission, library, names, ready, serial, verbs
 from workstation.core.activities import Activities, Progress
+from workstation.core.collect import collect_quietly
 from workstation.core.create import create_machine
 from workstation.core.demo import run_demo
 from workstation.core.images import Images
@@ -159,6 +160,7 @@ class Workstation:
             await self.layers.take_digests(largest=QUICKLY_READ)
 
     async def _digest(self) -> None:
+        await asyncio.to_thread(collect_quietly, self.paths, self.layers.store)
         while True:
             await self.layers.take_digests()
             await self._undigested.wait()
@@ -339,9 +341,10 @@ class Workstation:
         await verbs.network(self._find(name), up=up)
 
     async def delete(self, name: str) -> None:
-        """Remove the machine, its disks included."""
+        """Remove the machine, its disks included, and the layers that only it stood on."""
         await verbs.delete(self.paths, self._find(name), self.front_end)
         self._forget(name)
+        await asyncio.to_thread(collect_quietly, self.paths, self.layers.store)
 
     async def demo(self) -> str:
         """Make the demo where it is missing (its image too), start it, wait until it is ready.

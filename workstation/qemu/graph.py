@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from workstation.errors import MonitorError
+from workstation.errors import MonitorError, room_hint
 from workstation.model.profile import Cache
 from workstation.qemu.blockdev import FILE, DiskFile, nodes, overlay_node
 from workstation.qemu.monitor import Monitor, Session
@@ -143,7 +143,10 @@ async def _concluded(session: Session, job: str, progress: Callable[[float, floa
         found = jobs.get(job, {"status": "concluded", "error": "it vanished"})
         if found["status"] == "concluded":
             if "error" in found:
-                raise MonitorError(f"merging layers of “{session.name}” failed: {found['error']}")
+                raise MonitorError(
+                    f"merging layers of “{session.name}” failed: {found['error']}",
+                    hint=room_hint(found["error"]),
+                )
             return
         progress(found["current-progress"], found["total-progress"])
         await asyncio.sleep(_POLL_SECONDS)

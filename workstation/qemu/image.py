@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from workstation.errors import HostError, WorkstationError
+from workstation.errors import HostError, WorkstationError, room_hint
 from workstation.qemu.blockdev import DiskFile, Format
 from workstation.qemu.leash import leashed
 from workstation.qemu.options import as_json
@@ -13,7 +13,9 @@ from workstation.qemu.options import as_json
 async def _run(qemu_img: str, *arguments: str) -> None:
     code, words = await _call(qemu_img, *arguments)
     if code:
-        raise WorkstationError(f"qemu-img {arguments[0]} failed: {words}", details=words)
+        raise WorkstationError(
+            f"qemu-img {arguments[0]} failed: {words}", hint=room_hint(words), details=words
+        )
 
 
 async def _call(qemu_img: str, *arguments: str) -> tuple[int, str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from workstation.errors import MonitorError
+from workstation.errors import MonitorError, room_hint
 from workstation.qemu.monitor import Monitor, Session
 
 UNTHROTTLED = 2**40
@@ -61,7 +61,10 @@ async def _finished(monitor: Monitor, progress: Callable[[float, float], None]) 
         if status in ("failed", "cancelled"):
             reason = answer.get("error-desc", status)
             blocked = "; ".join(answer.get("blocked-reasons", []))
-            raise MonitorError(f"the memory of “{monitor.name}” was not saved: {blocked or reason}")
+            raise MonitorError(
+                f"the memory of “{monitor.name}” was not saved: {blocked or reason}",
+                hint=room_hint(reason),
+            )
         total = ram.get("total", 0)
         progress(total - ram.get("remaining", total), total)
         if not forced and clock() - started > CONVERGE_SECONDS:

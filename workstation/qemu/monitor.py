@@ -10,7 +10,7 @@ from uuid import UUID
 
 from qemu.qmp import ExecInterruptedError, ExecuteError, QMPClient, QMPError, Runstate
 
-from workstation.errors import MonitorError
+from workstation.errors import MonitorError, room_hint
 from workstation.paths import MONITORS, MachinePaths
 
 CONNECT_SECONDS = 30.0
@@ -37,7 +37,8 @@ class Session:
             async with asyncio.timeout(EXECUTE_SECONDS):
                 return await self._client.execute(command, arguments or None)
         except ExecuteError as error:
-            raise MonitorError(f"{command} on “{self.name}”: {error}") from error
+            words = f"{command} on “{self.name}”: {error}"
+            raise MonitorError(words, hint=room_hint(words)) from error
         except ExecInterruptedError as error:
             raise MonitorError(f"“{self.name}” ended before it answered {command}") from error
         except TimeoutError as error:

@@ -209,7 +209,7 @@ def _of_now(past: Past) -> Iterator[tuple[str, Content]]:
 def _of_layer(entry: Entry, past: Past, now: float) -> Iterator[tuple[str, Content]]:
     golden = ("  ◆ golden", "$text-warning") if entry.golden else ""
     yield "name", Content.assemble((safe_line(title_of(entry), limit=100), "bold"), golden)
-    if entry.note:
+    if entry.note and entry.tags:
         yield "note", Content(safe_line(entry.note))
     since, moment = ago(entry.created, now), entry.created.astimezone()
     exactly = f"  {moment:%H:%M}" if "-" in since else f"  {moment:%m-%d %H:%M}"

@@ -92,6 +92,7 @@ class LibraryScreen(Desk):
         self._host: HostWatch | None = None
         self._activities: dict[int, Activity] = {}
         self._resting: Timer | None = None
+        self._warned: set[tuple[str, str]] = set()
         self._pasts: dict[str, tuple[int, Past]] = {}
         """By machine: its history, and the number of that when it was read."""
 
@@ -185,10 +186,12 @@ class LibraryScreen(Desk):
             self._tell_of_warnings(batch)
 
     def _tell_of_warnings(self, batch: Batch) -> None:
-        """Such as that a copy's network is off, or that a port was taken."""
+        """Such as that a copy's network is off, or that a port was taken: each of them once."""
         for entry in batch.logged[-3:]:
-            if entry.machine and entry.severity == "warning":
-                self.program.warn(entry.machine, entry.text)
+            told = (entry.machine, entry.text)
+            if entry.machine and entry.severity == "warning" and told not in self._warned:
+                self._warned.add(told)
+                self.program.warn(*told)
 
     def _tell_of_crashes(self, batch: Batch) -> None:
         for name, view in batch.changed.items():

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button
 
-from workstation.errors import WorkstationError
+from workstation.errors import WorkstationError, of_the_host
 from workstation.ui.dialogs.dialog import Dialog, paragraphs, sentence
 from workstation.ui.widgets.lines import plain_title
 
@@ -56,6 +56,8 @@ class ErrorDialog(Dialog[bool]):
 
 def _said(error: BaseException) -> tuple[str, str, str, str]:
     """Title, what, hint, details; an error that is not ours is a fault of the program."""
+    if isinstance(error, OSError):
+        error = of_the_host(error)
     if isinstance(error, WorkstationError):
         return error.title, sentence(str(error)), error.hint, error.details
     what = "The program has a fault; the machines are not touched by it."

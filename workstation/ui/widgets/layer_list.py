@@ -43,7 +43,9 @@ class LayerList(Rows):
         self._past, self._now, self._rows = past, now, tree(past)
         self.cursor = self._row_of(old.layer) if old else 0
         if first:  # what one comes here for is rarely what is there already
-            self.cursor = next((n for n, row in enumerate(self._rows) if row.entry), 0)
+            self.cursor = next(
+                (n for n, row in enumerate(self._rows) if row.entry and row.entry.tags), 0
+            )
         self.arranged()
         self.post_message(self.Moved())
 
