@@ -23,6 +23,9 @@ from workstation.paths import MachinePaths, Paths
 from workstation.qemu import procfs
 from workstation.qemu.blockdev import DiskFile
 
+# Whoever runs us in the background may have it ignored, and what we start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ENVIRON = dict(os.environ)
 """As it was before any test changed it."""
 

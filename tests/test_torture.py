@@ -163,24 +163,31 @@ def synced(log: bytes) -> int:
 
 
 async def verify_guest(
-    station: Workstation, moment: str, *, memory: bool | None, numbers: int = 0
+    station: Workstation, moment: str, *, memory: bool, numbers: int = 0
 ) -> None:
     """What the guest reads from its disk, and what it remembers."""
     if not memory:
         await station.wait_ready("one")
+    try:
+        files, word, counted = await _ask_guest(station)
+    except TimeoutError:
+        said = station.serial_tail("one", size=500)
+        pytest.fail(f"{moment}: the guest does not answer: {station.view('one')}, {said!r}")
+    found = {line.split()[1]: line.split()[0] for line in files.splitlines() if "  " in line}
+    found.pop("n", None)
+    expected = {name: hashlib.sha256(CONTENT[name]).hexdigest() for name in HOLDS[moment]}
+    assert found == expected, moment
+    assert word == (HOLDS[moment][-1] if memory else ""), moment
+    assert int(counted if counted.isdigit() else 0) >= numbers, moment
+
+
+async def _ask_guest(station: Workstation) -> tuple[str, str, str]:
     async with Shell.on(station, "one") as shell:
         await shell.run("kill $WRITER; wait; sync; echo 3 >/proc/sys/vm/drop_caches")
         await shell.run("true")
         files = await shell.run("cd /data; sha256sum [a-z]; cd /")
         word = await shell.run("echo $WORD")
-        counted = await shell.run("sort -n /data/n | tail -n 1")
-    expected = {name: hashlib.sha256(CONTENT[name]).hexdigest() for name in HOLDS[moment]}
-    found = {line.split()[1]: line.split()[0] for line in files.splitlines() if "  " in line}
-    found.pop("n", None)
-    assert found == expected, moment
-    if memory is not None:
-        assert word == (HOLDS[moment][-1] if memory else ""), moment
-    assert int(counted if counted.isdigit() else 0) >= numbers, moment
+        return files, word, await shell.run("sort -n /data/n | tail -n 1")
 
 
 # -- a run ------------------------------------------------------------------------------
