@@ -1,10 +1,11 @@
 # make run        set everything up, and open the screens on the running demo
 # make test       set everything up, and run the quick test suite
 # make test-long  the long one too       make check   linters and types
+# make torture    kill -9 at random moments (ARGS=-x; WORKSTATION_TORTURE_RUNS=N, 100 by default)
 # make bench      figures, each beside the raw tool    make wheel  what is released
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-long check bench wheel lock clean
+.PHONY: help setup setup-dev run test test-long torture check bench wheel lock clean
 
 PYTHON := .venv/bin/python
 
@@ -25,6 +26,9 @@ test: setup-dev
 
 test-long: setup-dev
 	$(PYTHON) -m pytest $(ARGS)
+
+torture: setup-dev
+	$(PYTHON) -m pytest tests/test_torture.py -m long -rP $(ARGS)
 
 check: setup-dev
 	.venv/bin/ruff check .

@@ -1,19 +1,23 @@
 """What is cut off, or done by two at once: nothing is lost, and nobody has to help."""
 
 import asyncio
+import json
 import os
-import signal
-from contextlib import suppress
+import subprocess
+import sys
 
 import pytest
 
-from tests.conftest import chain, eventually, tiny
-from workstation.core import heads, layers, mend
+from tests.conftest import chain, eventually, overlay, tiny
+from workstation.core import freeze, heads, mend, moves
+from workstation.core.create import write_definition
 from workstation.core.workstation import Workstation
 from workstation.errors import BusyError, InvalidError, NotFoundError, WorkstationError
 from workstation.model.machine import State
-from workstation.model.profile import Profile
+from workstation.model.profile import Cache, Profile
 from workstation.paths import Paths
+from workstation.qemu import qcow2
+from workstation.qemu.blockdev import DiskFile, overlay_node
 from workstation.qemu.memory import save_memory
 
 pytestmark = pytest.mark.qemu
@@ -34,9 +38,9 @@ async def cut_off_in_a_save(paths: Paths, *, saved: bool) -> None:
         with memory.open("wb") as file:
             await save_memory(machine.monitor, file.fileno(), lambda done, total: None)
         pending = mend.Pending(running=True)
-        machine.paths.pending.write_text(__import__("json").dumps(pending._asdict()))
+        machine.paths.pending.write_text(json.dumps(pending._asdict()))
         if saved:
-            kept = layers.freeze.provenance(machine)
+            kept = freeze.provenance(machine)
             head = history.head.model_copy(update={"resume": "head", "memory": kept})
             heads.write_history(machine.paths, history.model_copy(update={"head": head}))
 
@@ -86,9 +90,6 @@ async def test_an_overlay_that_was_only_added_is_not_taken_for_the_head(
     facts = await station.host_facts()
     old = heads.read_history(machine.paths).head.id
     new = await heads.make_head(facts.qemu_img, machine.paths, {"drive0": 16 << 20})
-    from workstation.qemu.blockdev import DiskFile, overlay_node
-    from workstation.model.profile import Cache
-
     node = overlay_node(
         f"drive0.{new}",
         DiskFile(machine.paths.overlay(new, "drive0")),
@@ -96,7 +97,7 @@ async def test_an_overlay_that_was_only_added_is_not_taken_for_the_head(
     )  # fmt: skip
     await machine.monitor.execute("blockdev-add", **node)
     pending = mend.Pending(head=new, layer=heads.new_id(), tag="a", running=True)
-    machine.paths.pending.write_text(__import__("json").dumps(pending._asdict()))
+    machine.paths.pending.write_text(json.dumps(pending._asdict()))
     await station.layers.snapshot("one", "b")
     names = station.layers.names_of("one")
     assert list(names.snapshots) == ["b"]
@@ -168,7 +169,7 @@ async def test_a_clone_of_what_was_just_deleted_is_refused(paths: Paths) -> None
         await one.layers.forget("one", "b")
         facts = await two.host_facts()
         with pytest.raises(NotFoundError):
-            await layers.moves.clone(paths, two.layers.store, facts, layer, "two", tag="b")
+            await moves.clone(paths, two.layers.store, facts, layer, "two", tag="b")
         assert "two" not in os.listdir(paths.machines)
 
 
@@ -219,9 +220,6 @@ async def main():
         await asyncio.sleep(600)
 asyncio.run(main())
 """
-    import subprocess
-    import sys
-
     front_end = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, env=environ, stdout=subprocess.PIPE
     )
@@ -240,11 +238,8 @@ async def test_uefi_variables_go_back_with_the_disks(station: Workstation) -> No
     profile = tiny(boot={"firmware": "uefi"}, memory="128 MiB", drives=[{"size": "1 MiB"}])
     await station.create("one", profile)
     await station.start("one")
-    nvram = lambda: station.paths.machine("one").overlay(  # noqa: E731
-        heads.read_history(station.paths.machine("one")).head.id, "nvram"
-    )
-    empty = nvram().stat().st_blocks
-    await eventually(lambda: nvram().stat().st_blocks > empty)
+    nvram = overlay(station.paths.machine("one"), "nvram")
+    await eventually(lambda: not qcow2.is_blank(nvram), 60)
     layer = await station.layers.snapshot("one", "a")
     assert set(layer.drives) == {"drive0", "nvram"}
     await station.layers.revert("one", "a", discard=True)
@@ -278,18 +273,19 @@ async def test_a_revert_cut_off_after_its_switch_still_brings_profile_and_tpm(
     machine = station.machine("one")
     assert machine.definition
     changed = machine.definition.model_copy(update={"profile": with_disk(memory="64 MiB")})
-    from workstation.core.create import write_definition
-
     write_definition(machine.paths, changed, "one")
     machine.look()
 
+    class Killed(BaseException):
+        pass
+
     def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(layers.moves, "restore", killed)
+        patch.setattr(moves, "restore", killed)
         patch.setattr(mend, "restore", killed)
-        with suppress(KeyboardInterrupt):
+        with pytest.raises(Killed):
             await station.layers.revert("one", "a")
     await station.start("one")
     assert machine.definition.profile.memory == 32 << 20

@@ -133,6 +133,7 @@ class Workstation:
             if there or self.paths.machine(name).data.exists():
                 self._machines[name].look()
                 self._machines[name].poke()
+                self._mending.notice(self._machines[name])
             else:
                 self._forget(name)
         elif there:
