@@ -85,8 +85,9 @@ _TOUCHING = {"os.link", "os.mkdir"}
 
 def _audit(event: str, args: Any) -> None:
     writes = event == "open" and isinstance(args[2], int) and args[2] & os.O_CREAT
-    if _disk and (event in _TOUCHING or writes) and str(args[0]).startswith(str(_disk.mount)):
-        if not str(args[0]).endswith("filler"):
+    if _disk and (event in _TOUCHING or writes):
+        path = str(args[0])
+        if path.startswith(f"{_disk.mount}/") and not path.endswith("filler"):
             _disk.step()
 
 

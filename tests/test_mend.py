@@ -263,6 +263,7 @@ async def test_a_tpms_state_goes_back_with_the_disks(station: Workstation) -> No
     assert station.view("one").state is State.RUNNING
     assert not (machine.tpm_state / "later").exists()
     assert any(machine.tpm_state.glob("tpm2-*"))
+    assert all(file.stat().st_mode & 0o200 for file in machine.tpm_state.iterdir())
 
 
 async def test_a_revert_cut_off_after_its_switch_still_brings_profile_and_tpm(

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from workstation.core import digests, heads, names
 from workstation.core.store import DIGESTS, Store
@@ -104,18 +103,18 @@ async def _problems(
         yield "its digests were not taken", _mended(repair, "taken now")
     for name in await asyncio.to_thread(digests.differing, store, layer):
         yield f"{name} is not as it was frozen", ""
-    writable = _writable(directory)
+    writable = _writable(store, layer)
     if writable:
         if repair:
             store.protect(layer)
         yield f"{', '.join(writable)} can be written", _mended(repair, "made read-only")
 
 
-def _writable(directory: Path) -> list[str]:
+def _writable(store: Store, layer: str) -> list[str]:
     return [
         file.name
-        for file in sorted(directory.iterdir())
-        if file.is_file() and file.name != DIGESTS and file.stat().st_mode & 0o222
+        for file in sorted(store.files(layer))
+        if file.name != DIGESTS and file.stat().st_mode & 0o222
     ]
 
 

@@ -95,7 +95,7 @@ def restore_tpm(source: Path, machine: MachinePaths) -> None:
     state = source / TPM
     if state.is_dir():
         shutil.rmtree(machine.tpm_state, ignore_errors=True)
-        shutil.copytree(state, machine.tpm_state)
+        shutil.copytree(state, machine.tpm_state, copy_function=shutil.copyfile)
 
 
 def drop_other_heads(machine: MachinePaths, keep: str) -> None:

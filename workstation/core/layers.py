@@ -284,7 +284,7 @@ class Layers:
             layer = moves.find_layer(name, self.store, self.names_of(name), tag)
             self._only_mine(name, layer)
             await squash(machine, self.store, facts, layer, _told(progress))
-        await asyncio.to_thread(self.collect)
+        await asyncio.to_thread(collect_quietly, station.paths, self.store)
 
     def _only_mine(self, name: str, layer: Layer) -> None:
         for other in names.names(self._station.paths):

@@ -14,7 +14,7 @@ from workstation.core import heads
 from workstation.core.freeze import Progress, check_room
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, moving
-from workstation.core.store import Store
+from workstation.core.store import DIGESTS, MANIFEST, Store
 from workstation.errors import NotAllowedError
 from workstation.model.host import HostFacts
 from workstation.model.layer import Head, History, Layer
@@ -142,7 +142,8 @@ async def _made_anew(
     """The layer again, on another parent; with what is to be merged copied into it."""
     with store.making() as directory:
         for file in store.directory(old.id).iterdir():
-            await asyncio.to_thread(_second, file, directory / file.name, merge is not None)
+            if file.name not in (MANIFEST, DIGESTS) and not file.name.startswith("."):
+                await asyncio.to_thread(_second, file, directory / file.name, merge is not None)
         drives = dict(old.drives)
         if merge:
             async with workbench(facts) as session:
@@ -163,8 +164,6 @@ async def _made_anew(
 
 def _second(source: Path, target: Path, writable: bool) -> None:
     """Another name for what stays as it is, a copy of an overlay that is to be written."""
-    if source.name in ("layer.json", "digests.json"):
-        return
     if source.is_dir():
         shutil.copytree(source, target)
     elif writable and source.suffix == ".qcow2":

@@ -131,11 +131,15 @@ class Store:
         atomic.sync_directory(self.paths.layers)
         self._known[layer.id] = layer
 
+    def files(self, layer: str) -> list[Path]:
+        """All of a layer's files; not what is only just being added (its digests)."""
+        found = self.directory(layer).rglob("*")
+        return [file for file in found if not file.name.startswith(".") and file.is_file()]
+
     def protect(self, layer: str) -> None:
         """Take the right to write away, once nothing else goes by the files' other names."""
-        for file in self.directory(layer).iterdir():
-            if file.is_file():
-                file.chmod(0o400)
+        for file in self.files(layer):
+            file.chmod(0o400)
 
     # -- keeping ------------------------------------------------------------
 
@@ -154,11 +158,7 @@ class Store:
 
     def size(self, layer: str) -> int:
         """Bytes that the layer takes on the disk."""
-        return sum(
-            file.stat().st_blocks * 512
-            for file in self.directory(layer).rglob("*")
-            if file.is_file()
-        )
+        return sum(file.stat().st_blocks * 512 for file in self.files(layer))
 
     def digests(self, layer: str) -> dict[str, str]:
         """SHA-256 in hex by file name; empty while they have not been taken."""
