@@ -77,7 +77,7 @@ def _chain(machine: MachinePaths, number: int, drive: Drive) -> tuple[DiskFile, 
         return (head,)
     kind: Format = "raw" if drive.image.endswith(".raw") else "qcow2"
     layers = machine.data.parent.parent / "layers"
-    return (head, DiskFile(layers / LAYER / f"drive{number}.{kind}", kind))
+    return (head, DiskFile(layers / LAYER / f"drive{number}.{kind}", format=kind))
 
 
 def _disc(root: str, drive: Cdrom) -> Path | None:

@@ -89,12 +89,12 @@ async def _problems(
     except WorkstationError as error:
         yield str(error), ""
         return
-    directory = store.directory(layer)
-    for file in manifest.drives.values():
-        if not (directory / file.name).is_file():
+    for drive, file in manifest.drives.items():
+        disk = store.disk_file(manifest, drive)
+        if not disk.there():
             yield f"{file.name} is missing", ""
         elif file.format == "qcow2":
-            words = await image.check(facts.qemu_img, directory / file.name)
+            words = await image.check(facts.qemu_img, disk)
             if words:
                 yield f"{file.name}: {words}", ""
     if not store.digests(layer):

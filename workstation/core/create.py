@@ -148,7 +148,7 @@ def _sizes(store: Store, base: str | None, profile: Profile) -> dict[str, int]:
 
 def _size_below(store: Store, base: str | None, name: str) -> int:
     file = store.disk_files(base, name)[0]
-    return qcow2.virtual_size(file.path, file.format)
+    return qcow2.virtual_size(file, file.format)
 
 
 async def _make_variables(facts: HostFacts, profile: Profile, target: Path) -> None:

@@ -132,7 +132,7 @@ async def freeze_at_rest(machine: Machine, store: Store, qemu_img: str, wish: Wi
     async with moving(machine, store, Pending()):
         with store.adding(), store.making() as directory:
             await heads.make_head(qemu_img, paths, heads.sizes_of(paths, old.id), new)
-            memory, resume = _memory_at_rest(store, paths, old, directory)
+            memory, resume = await _memory_at_rest(store, paths, old, directory)
             layer = _gather(machine, store, directory, old, wish, memory)
             _copy_tpm(paths, directory)
             await asyncio.to_thread(store.publish, layer, directory)
@@ -143,14 +143,14 @@ async def freeze_at_rest(machine: Machine, store: Store, qemu_img: str, wish: Wi
     return layer
 
 
-def _memory_at_rest(
+async def _memory_at_rest(
     store: Store, paths: MachinePaths, head: Head, directory: Path
 ) -> tuple[Memory | None, Literal["", "layer"]]:
     """A frozen machine's memory becomes the new layer's."""
     if not head.resume:
         return None, ""
     source, memory = heads.memory_of(store, paths, head)
-    (directory / heads.MEMORY).hardlink_to(source)
+    await asyncio.to_thread(source.put, directory / heads.MEMORY)
     return memory, "layer"
 
 

@@ -19,6 +19,7 @@ from workstation.model.profile import Firmware, Profile
 from workstation.paths import MachinePaths
 from workstation.qemu import image, qcow2
 from workstation.qemu.blockdev import DiskFile
+from workstation.qemu.extent import Extent
 
 TPM = "tpm"
 """The directory of the TPM's state in a layer."""
@@ -118,14 +119,14 @@ def drop_memory(machine: MachinePaths, head: Head) -> None:
         (machine.head(head.id) / MEMORY).unlink(missing_ok=True)
 
 
-def memory_of(store: Store, machine: MachinePaths, head: Head) -> tuple[Path, Memory]:
-    """The file of the memory that a start goes on from, and what it needs."""
+def memory_of(store: Store, machine: MachinePaths, head: Head) -> tuple[Extent, Memory]:
+    """Where the memory lies that a start goes on from, and what it needs."""
     if head.resume == "head" and head.memory:
-        return machine.head(head.id) / head.memory.name, head.memory
+        return Extent(machine.head(head.id) / head.memory.name), head.memory
     layer = store.read(head.layer or "")
     if not layer.memory:
         raise NotAllowedError(f"the layer {layer.id} has no memory")
-    return store.directory(layer.id) / layer.memory.name, layer.memory
+    return store.extent(layer.id, layer.memory.name), layer.memory
 
 
 def is_blank(machine: MachinePaths, head: str) -> bool:

@@ -28,7 +28,7 @@ async def copy_layers(
     """
     drives = heads.drive_ids(layer.profile)
     below = {drive: store.disk_files(layer.id, drive) for drive in drives}
-    needed = sum(file.path.stat().st_blocks * 512 for files in below.values() for file in files)
+    needed = sum(file.taken() for files in below.values() for file in files)
     check_room(machine.data, needed)
     async with workbench(facts) as session:
         for drive in drives:

@@ -126,7 +126,7 @@ async def revert(
 def _sizes_at(store: Store, layer: Layer) -> dict[str, int]:
     """The virtual size of each drive as it was at that layer, in bytes."""
     tops = {name: store.disk_files(layer.id, name)[0] for name in heads.drive_ids(layer.profile)}
-    return {name: qcow2.virtual_size(top.path, top.format) for name, top in tops.items()}
+    return {name: qcow2.virtual_size(top, top.format) for name, top in tops.items()}
 
 
 # -- branch ---------------------------------------------------------------------

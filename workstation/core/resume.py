@@ -43,7 +43,7 @@ def open_memory(
     file, memory = heads.memory_of(store, machine.paths, head)
     check_resume(machine.name, memory, facts, accelerator)
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = file.descriptor()
     except OSError as error:
         raise HostError(
             f"the memory of “{machine.name}” cannot be read: {error}", hint=_cold(machine.name)

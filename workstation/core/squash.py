@@ -60,8 +60,7 @@ def _needed(machine: Machine, store: Store, layer: Layer) -> int:
 
 
 def _disks(store: Store, layer: Layer) -> int:
-    files = (store.directory(layer.id) / file.name for file in layer.drives.values())
-    return sum(file.stat().st_blocks * 512 for file in files)
+    return sum(store.disk_file(layer, drive).taken() for drive in layer.drives)
 
 
 def _mine(store: Store, history: History) -> list[Layer]:
@@ -103,7 +102,7 @@ async def _into_running(session: Session, store: Store, layer: Layer, progress: 
     tops = await graph.heads(session)
     for drive in layer.drives:
         below = store.disk_files(layer.parent, drive)
-        base = await graph.same_file(session, below[0].path) if below else ""
+        base = await graph.same_file(session, below[0]) if below else ""
         await graph.stream(session, tops[drive], base, progress)
 
 

@@ -22,6 +22,7 @@ from workstation.errors import BusyError, NotFoundError
 from workstation.model.layer import Layer
 from workstation.paths import Paths
 from workstation.qemu.blockdev import DiskFile
+from workstation.qemu.extent import Extent
 
 MANIFEST = "layer.json"
 DIGESTS = "digests.json"
@@ -72,11 +73,17 @@ class Store:
 
     def disk_files(self, layer: str | None, drive: str) -> tuple[DiskFile, ...]:
         """The files of a drive, from the top to the bottom; a layer without it adds none."""
-        return tuple(
-            DiskFile(self.directory(one.id) / one.drives[drive].name, one.drives[drive].format)
-            for one in self.chain(layer)
-            if drive in one.drives
-        )
+        return tuple(self.disk_file(one, drive) for one in self.chain(layer) if drive in one.drives)
+
+    def disk_file(self, layer: Layer, drive: str) -> DiskFile:
+        """What a layer has of a drive."""
+        file = layer.drives[drive]
+        place = self.extent(layer.id, file.name)
+        return DiskFile(place.path, place.offset, place.size, file.format)
+
+    def extent(self, layer: str, name: str) -> Extent:
+        """Where a file of a layer lies; it need not be there."""
+        return Extent(self.directory(layer) / name)
 
     # -- adding -------------------------------------------------------------
 

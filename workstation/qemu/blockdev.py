@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from workstation.model.profile import Cache
+from workstation.qemu.extent import Extent
 from workstation.qemu.options import as_json
 
 Format = Literal["qcow2", "raw"]
 
 
 @dataclass(frozen=True, slots=True)
-class DiskFile:
+class DiskFile(Extent):
     """One file of a chain. The format is always said, never probed."""
 
-    path: Path
     format: Format = "qcow2"
 
 
@@ -24,13 +23,35 @@ Node = dict[str, object]
 FILE = ".file"
 """What the name of a file's node ends with; a node's name may have 31 characters."""
 
+HOST = ".host"
+"""The same of the larger file that a file's node is a part of."""
+
+
+def bytes_node(extent: Extent, name: str = "") -> Node:
+    """The node that an image's bytes come from: of a file, or of a part of one."""
+
+    def named(suffix: str) -> Node:
+        return {"node-name": f"{name}{suffix}"} if name else {}
+
+    if extent.whole:
+        return {"driver": "file", **named(FILE), "filename": str(extent.path)}
+    host: Node = {"driver": "file", **named(HOST), "filename": str(extent.path)}
+    part = {"offset": extent.offset, "size": extent.length()}
+    return {"driver": "raw", **named(FILE), **part, "file": host}
+
+
+def image_node(file: DiskFile) -> Node:
+    """One image by itself, as `json:` file names take it."""
+    node: Node = {"driver": file.format, "file": bytes_node(file)}
+    return {**node, "backing": None} if file.format == "qcow2" else node
+
 
 def overlay_node(
     name: str, file: DiskFile, *, cache: Cache, discard: bool, writable: bool, backing: str | None
 ) -> Node:
     """One image as `-blockdev` and QMP `blockdev-add` take it.
 
-    The node of its file is called `NAME.file`: QEMU tells a file by its path there only.
+    The node of its bytes is called `NAME.file`: QEMU tells a file by its path there only.
     """
     node: Node = {
         "driver": file.format,
@@ -38,7 +59,7 @@ def overlay_node(
         "read-only": not writable,
         "discard": "unmap" if discard else "ignore",
         "cache": {"direct": cache is Cache.NONE, "no-flush": cache is Cache.UNSAFE},
-        "file": {"driver": "file", "node-name": f"{name}{FILE}", "filename": str(file.path)},
+        "file": bytes_node(file, name),
     }
     return {**node, "backing": backing} if file.format == "qcow2" else node
 

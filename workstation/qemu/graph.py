@@ -1,6 +1,7 @@
 """Changes to the block nodes of a running QEMU."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from workstation.errors import MonitorError, room_hint
 from workstation.model.profile import Cache
 from workstation.qemu.blockdev import FILE, DiskFile, nodes, overlay_node
+from workstation.qemu.extent import Extent
 from workstation.qemu.monitor import Monitor, Session
 
 
@@ -75,21 +77,30 @@ async def open_chain(session: Session, name: str, files: Sequence[DiskFile]) -> 
         await session.execute("blockdev-add", **node)
 
 
-async def same_file(session: Session, path: Path) -> str:
-    """The node that has that very file open, by whatever name; empty where none has."""
-    wanted = _inode(path)
+async def same_file(session: Session, extent: Extent) -> str:
+    """The node that has those very bytes open, by whatever name; empty where none has."""
+    wanted = _place(extent)
     for name, node in (await _nodes(session)).items():
-        if name.endswith(FILE) and _inode(Path(node["file"])) == wanted:
+        if wanted and name.endswith(FILE) and _place(_extent(node["file"])) == wanted:
             return name.removesuffix(FILE)
     return ""
 
 
-def _inode(path: Path) -> tuple[int, int] | None:
+def _extent(filename: str) -> Extent:
+    """What QEMU calls the file of a node: its path, or `json:` and how its part was opened."""
+    if not filename.startswith("json:"):
+        return Extent(Path(filename))
+    part = json.loads(filename.removeprefix("json:"))
+    host = part.get("file", {}).get("filename", "")
+    return Extent(Path(host), int(part.get("offset", 0)), part.get("size"))
+
+
+def _place(extent: Extent) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        found = extent.path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, extent.offset
 
 
 async def stream(

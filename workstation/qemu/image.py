@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workstation.errors import HostError, WorkstationError, room_hint
-from workstation.qemu.blockdev import DiskFile, Format
+from workstation.qemu.blockdev import DiskFile, Format, bytes_node, image_node
 from workstation.qemu.leash import leashed
 from workstation.qemu.options import as_json
 
@@ -42,12 +42,12 @@ async def convert(qemu_img: str, source: Path, source_format: Format, target: Pa
     )
 
 
-async def check(qemu_img: str, path: Path) -> str:
+async def check(qemu_img: str, file: DiskFile) -> str:
     """What is wrong with the structure of a qcow2 of ours; empty where nothing is.
 
     Leaked clusters (exit code 3) cost room and harm nothing.
     """
-    code, words = await _call(qemu_img, "check", "-q", "-f", "qcow2", str(path))
+    code, words = await _call(qemu_img, "check", "-q", _named(file))
     return "" if code in (0, 3) else words or f"qemu-img check ended with {code}"
 
 
@@ -55,14 +55,16 @@ async def rewrite(qemu_img: str, files: Sequence[DiskFile], target: Path) -> Non
     """`target` becomes the top of a chain again, without what is zero and has nothing below."""
     source: dict[str, object] | None = None
     for file in reversed(files):
-        node: dict[str, object] = {
-            "driver": file.format,
-            "file": {"driver": "file", "filename": str(file.path)},
-        }
+        node: dict[str, object] = {"driver": file.format, "file": bytes_node(file)}
         source = {**node, "backing": source} if file.format == "qcow2" else node
     # With -B, convert copies only what the top itself holds. That name is taken out again.
-    below = ("-B", str(files[1].path), "-F", files[1].format) if len(files) > 1 else ()
+    below = ("-B", _named(files[1]), "-F", files[1].format) if len(files) > 1 else ()
     chain = f"json:{as_json(source or {})}"
     await _run(qemu_img, "convert", "-q", "-O", "qcow2", *below, chain, str(target))
     if below:
         await _run(qemu_img, "rebase", "-q", "-u", "-f", "qcow2", "-b", "", str(target))
+
+
+def _named(file: DiskFile) -> str:
+    """An image by itself as qemu-img takes it in the place of a path, its format said."""
+    return f"json:{as_json(image_node(file))}"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from workstation.errors import InvalidError
 from workstation.qemu.blockdev import Format
+from workstation.qemu.extent import Extent
 
 _MAGIC = b"QFI\xfb"
 _HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQ")
@@ -31,9 +32,9 @@ class Header(NamedTuple):
     """The incompatible-feature bits."""
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path | Extent) -> Header:
     """Raises InvalidError where the file is no qcow2 of version 2 or 3."""
-    with path.open("rb") as file:
+    with Extent.of(path).open() as file:
         raw = file.read(_HEADER.size)
     if len(raw) < _HEADER.size or raw[:4] != _MAGIC:
         raise InvalidError(f"{path} is not a qcow2 image")
@@ -58,7 +59,7 @@ def is_blank(path: Path) -> bool:
         return not any(file.read(min(entries, 2**22) * 8))
 
 
-def check_self_contained(path: Path) -> Header:
+def check_self_contained(path: Path | Extent) -> Header:
     """Refuse an image that would make QEMU open another file, or that claims an absurd size."""
     header = read_header(path)
     if header.backing or header.external_data:
@@ -90,6 +91,8 @@ def format_of(path: Path) -> Format:
         ) from None
 
 
-def virtual_size(path: Path, image_format: Format) -> int:
+def virtual_size(path: Path | Extent, image_format: Format) -> int:
     """Bytes that a guest sees of an image."""
-    return path.stat().st_size if image_format == "raw" else check_self_contained(path).size
+    if image_format == "raw":
+        return Extent.of(path).length()
+    return check_self_contained(path).size
