@@ -1,48 +1,61 @@
-"""SHA-256 of frozen files: taken once after the freeze, compared whenever it matters."""
+"""SHA-256 of frozen files, a chunk at a time: taken once after the freeze, compared ever after."""
 
-import hashlib
-import json
+import os
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from workstation.core import atomic
-from workstation.core.store import DIGESTS, MANIFEST, Store
+from workstation.core.bundle import chunks
+from workstation.core.store import DIGESTS, MANIFEST, ORIGIN, Store
+from workstation.model.bundle import Content
+
+_LEFT_OUT = (DIGESTS, MANIFEST, ORIGIN)
 
 
 def content(directory: Path) -> list[Path]:
-    """The files of a layer that a digest is kept of, sorted."""
-    left_out = (DIGESTS, MANIFEST)
+    """The files of a layer that digests are kept of, sorted."""
     return sorted(
         file
         for file in directory.rglob("*")
         # What is being written beside them has a name that begins with a dot (atomic.py).
-        if file.is_file() and file.name not in left_out and not file.name.startswith(".")
+        if file.is_file() and file.name not in _LEFT_OUT and not file.name.startswith(".")
     )
 
 
-def of_file(file: Path) -> str:
-    """SHA-256 in hex; reads all of the file, at the disk's speed."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def of_file(file: Path) -> Content:
+    """Reads all of the file, at the disk's speed."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return chunks.content(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
 
 
-def take(store: Store, layer: str) -> dict[str, str]:
+def take(store: Store, layer: str) -> dict[str, Content]:
     """Record the digests of a layer that has none yet; call it in a thread."""
     known = store.digests(layer)
     if known:
         return known
     directory = store.directory(layer)
     found = {str(file.relative_to(directory)): of_file(file) for file in content(directory)}
-    target = directory / DIGESTS
-    atomic.write(target, json.dumps(found, indent=1))
-    target.chmod(0o400)
+    record(directory, found)
     return found
+
+
+def record(directory: Path, found: dict[str, Content]) -> None:
+    """Keep what is known of a layer's files."""
+    target = directory / DIGESTS
+    text = TypeAdapter(dict[str, Content]).dump_json(found).decode()
+    atomic.write(target, text)
+    target.chmod(0o400)
 
 
 def differing(store: Store, layer: str) -> list[str]:
     """Names of the files that are missing or not as they were; reads all; call it in a thread."""
     directory, bad = store.directory(layer), []
-    for name, digest in store.digests(layer).items():
+    for name, known in store.digests(layer).items():
         file = directory / name
-        if not file.is_file() or of_file(file) != digest:
+        if not file.is_file() or of_file(file) != known:
             bad.append(name)
     return bad

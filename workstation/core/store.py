@@ -3,22 +3,25 @@
     layers/ID/layer.json    what it is; written last
     layers/ID/*.qcow2       one overlay a drive (at the bottom: an image), mode 0400
     layers/ID/memory        QEMU's migration stream, where the guest ran
-    layers/ID/digests.json  SHA-256 of each file, added some time after the freeze
+    layers/ID/digests.json  SHA-256 of each file's chunks, added some time after the freeze
+    layers/ID/origin.json   who had signed it, where it came in a bundle
 
 A layer is kept as long as a machine's history leads to it. Whoever adds layers holds the store's
 lock shared until a history names them; the collector holds it alone.
 """
 
 import fcntl
-import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from workstation.core import atomic, library
 from workstation.errors import BusyError, NotFoundError
+from workstation.model.bundle import Content
 from workstation.model.layer import Layer
 from workstation.paths import Paths
 from workstation.qemu.blockdev import DiskFile
@@ -26,6 +29,9 @@ from workstation.qemu.extent import Extent
 
 MANIFEST = "layer.json"
 DIGESTS = "digests.json"
+ORIGIN = "origin.json"
+
+_CONTENTS = TypeAdapter(dict[str, Content])
 
 
 class Store:
@@ -167,10 +173,9 @@ class Store:
         """Bytes that the layer takes on the disk."""
         return sum(file.stat().st_blocks * 512 for file in self.files(layer))
 
-    def digests(self, layer: str) -> dict[str, str]:
-        """SHA-256 in hex by file name; empty while they have not been taken."""
+    def digests(self, layer: str) -> dict[str, Content]:
+        """What each file holds, by its name; empty while that was not looked at."""
         try:
-            found = json.loads((self.directory(layer) / DIGESTS).read_text())
+            return _CONTENTS.validate_json((self.directory(layer) / DIGESTS).read_bytes())
         except (OSError, ValueError):
             return {}
-        return {str(name): str(digest) for name, digest in found.items()}

@@ -1,0 +1,1 @@
+"""Machines in one file: written, read, verified, signed. docs/bundle-format.md is the contract."""

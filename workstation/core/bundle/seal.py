@@ -1,0 +1,92 @@
+"""What makes a bundle's content count: the signed place of its manifest, as its last member."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from pydantic import ValidationError
+
+from workstation.core.bundle import tape
+from workstation.errors import InvalidError
+from workstation.model.bundle import BLOCK, FORMAT, Locator, Seal
+
+ENDING = 4 * BLOCK
+"""Bytes of a bundle's end: the seal's header, the seal, and the end of the tar."""
+
+_PURPOSE = b"workstation bundle 1\n"
+"""What is signed begins with it: the signature is good for nothing else."""
+
+
+class Found(NamedTuple):
+    """A seal, and where it lies."""
+
+    seal: Seal
+    at: int
+    """Where its header begins."""
+
+    @property
+    def end(self) -> int:
+        """Where the two blocks of zeros begin, or whatever was appended later."""
+        return self.at + 2 * BLOCK
+
+
+def head(identity: str) -> bytes:
+    """The content of the first member."""
+    what = {
+        "format": FORMAT,
+        "id": identity,
+        "what": "a virtual machine; docs/bundle-format.md of workstation says how it is read",
+    }
+    return filled(json.dumps(what))
+
+
+def filled(text: str) -> bytes:
+    """The text with spaces behind it, to exactly one block."""
+    data = text.encode()
+    if len(data) >= BLOCK:
+        raise ValueError("that does not fit into a block")
+    return data.ljust(BLOCK - 1) + b"\n"
+
+
+def sign(manifest: bytes, offset: int, key: Ed25519PrivateKey) -> bytes:
+    """The seal's content for a manifest that lies at that offset."""
+    seal = Seal(
+        manifest=Locator(
+            offset=offset, size=len(manifest), sha256=hashlib.sha256(manifest).hexdigest()
+        ),
+        key=key.public_key().public_bytes_raw().hex(),
+        signature=key.sign(_PURPOSE + manifest).hex(),
+    )
+    return filled(seal.model_dump_json())
+
+
+def read(blocks: bytes, at: int) -> Found:
+    """The seal of a header and a content that lie there; raises InvalidError where it is none."""
+    member = tape.read_header(blocks[:BLOCK], at)
+    if not member or member.name != tape.SEAL or member.size != BLOCK:
+        raise InvalidError(f"there is no seal at byte {at}")
+    content = blocks[BLOCK : 2 * BLOCK]
+    try:
+        seal = Seal.model_validate_json(content)
+    except ValidationError as error:
+        raise InvalidError("the bundle's seal cannot be read", details=str(error)) from error
+    # One form only: a bit that was changed anywhere is noticed.
+    if filled(seal.model_dump_json()) != content:
+        raise InvalidError("the bundle's seal is not as it was written")
+    return Found(seal, at)
+
+
+def check(seal: Seal, manifest: bytes) -> None:
+    """Raise InvalidError unless this is the manifest that was signed."""
+    if hashlib.sha256(manifest).hexdigest() != seal.manifest.sha256:
+        raise InvalidError("the bundle's manifest is not as it was written")
+    try:
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(seal.key))
+        public.verify(bytes.fromhex(seal.signature), _PURPOSE + manifest)
+    except (InvalidSignature, ValueError) as error:
+        raise InvalidError("the bundle's signature is not good: it was changed") from error

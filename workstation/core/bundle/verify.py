@@ -1,0 +1,164 @@
+"""Is a bundle whole? Its structure, which is cheap, and its content, which is all of it."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import zstandard
+
+from workstation.core.bundle import chunks, reader, seal, tape
+from workstation.core.bundle.reader import Bundle
+from workstation.errors import InvalidError
+from workstation.model.bundle import BLOCK, CHUNK, PART, Manifest, StoredFile
+
+Told = Callable[[int], None]
+"""Gets bytes that are done; may raise to end the work."""
+
+
+class Piece(NamedTuple):
+    """One chunk of one file."""
+
+    file: StoredFile
+    number: int
+
+
+@contextmanager
+def opened(bundle: Bundle) -> Iterator[int]:
+    """A descriptor to read a bundle by."""
+    descriptor = os.open(bundle.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_chunk(descriptor: int, piece: Piece) -> bytes | memoryview:
+    """A chunk as it was when it was written; raises InvalidError where it is not.
+
+    What is returned is good until the calling thread reads its next one.
+    """
+    file, number = piece
+    length = file.length(number)
+    data: bytes | memoryview
+    if file.form == "plain":
+        data = chunks.read_here(descriptor, file.offset + number * CHUNK, length)
+    else:
+        frame = file.frames[number]
+        data = _unpacked(chunks.read_here(descriptor, frame.offset, frame.size), length)
+    if len(data) != length or hashlib.sha256(data).digest() != file.digest(number):
+        raise InvalidError(
+            f"{file.name} is not as it was written, in the 4 MiB from byte {number * CHUNK} on",
+            hint="copy the bundle again from where it was made, or export it again",
+        )
+    return data
+
+
+def _unpacked(frame: memoryview, length: int) -> bytes:
+    """At most `length` bytes come out of a frame, whatever it says of itself."""
+    try:
+        if zstandard.frame_content_size(frame) == length:
+            return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
+    except zstandard.ZstdError:
+        pass
+    return b""
+
+
+def pieces(files: Iterable[StoredFile]) -> Iterator[Piece]:
+    for file in files:
+        for number in range(file.chunks):
+            yield Piece(file, number)
+
+
+def check_content(bundle: Bundle, files: Iterable[StoredFile], told: Told) -> None:
+    """Read those files; raises InvalidError at the first chunk that is not as it was written."""
+    with opened(bundle) as descriptor, chunks.workers() as workers:
+
+        def check(piece: Piece) -> int:
+            return len(read_chunk(descriptor, piece))
+
+        for done in workers.map(check, pieces(files)):
+            told(done)
+
+
+def check_all(bundle: Bundle, told: Told) -> None:
+    """Every byte of the file: its structure, and the content of all that was ever written."""
+    check_content(bundle, check_structure(bundle), told)
+
+
+# -- structure ----------------------------------------------------------------------
+
+
+def check_structure(bundle: Bundle) -> list[StoredFile]:
+    """Walk through all members: each is one that a manifest names, where it says that it is.
+
+    Returns every file that any of the bundle's manifests names. Raises InvalidError.
+    """
+    found: dict[tuple[int, int], StoredFile] = {}
+    seen: list[tape.Member] = []
+    with opened(bundle) as descriptor:
+        at = 0
+        for member in reader.members(descriptor, bundle.end):
+            _check_padding(descriptor, member)
+            at = member.end
+            if member.name != tape.SEAL:
+                seen.append(member)
+                continue
+            _check_generation(bundle, descriptor, member, seen, found)
+            seen = []
+    if at != bundle.end:
+        raise InvalidError(f"{bundle.path} is not whole: byte {at} begins nothing that is known")
+    return list(found.values())
+
+
+def _check_padding(descriptor: int, member: tape.Member) -> None:
+    end = member.offset + member.size
+    if any(os.pread(descriptor, member.end - end, end)):
+        raise InvalidError(f"what fills the last block of {member.name} is not empty")
+
+
+def _check_generation(
+    bundle: Bundle,
+    descriptor: int,
+    member: tape.Member,
+    seen: list[tape.Member],
+    found: dict[tuple[int, int], StoredFile],
+) -> None:
+    """What was written at one time: files, the manifest that names them, and its seal."""
+    at = member.offset - BLOCK
+    locator = (one := seal.read(os.pread(descriptor, 2 * BLOCK, at), at).seal).manifest
+    if not seen or seen[-1] != tape.Member(tape.MANIFEST, locator.offset, locator.size):
+        raise InvalidError(f"{bundle.path} was changed: a seal belongs to no manifest")
+    content = chunks.read(descriptor, locator.offset, locator.size)
+    seal.check(one, content)
+    manifest = reader.parse_manifest(content, bundle.path)
+    expected = dict(_expected(manifest))
+    for file in seen[:-1]:
+        if file.name == tape.HEAD and file.offset == BLOCK:
+            continue
+        if expected.get(file.offset) != file:
+            raise InvalidError(f"{bundle.path} was changed: {file.name} is named nowhere")
+    places = {file.offset for file in seen} | {one[0] for one in found}
+    for _, stored in manifest.files():
+        place = _place(stored)
+        if place[0] not in places:
+            raise InvalidError(f"{bundle.path} was changed: {stored.name} is not there")
+        found[place] = stored
+
+
+def _place(file: StoredFile) -> tuple[int, int]:
+    return (file.frames[0].offset if file.frames else file.offset), file.stored
+
+
+def _expected(manifest: Manifest) -> Iterator[tuple[int, tape.Member]]:
+    """The members that hold the files of a manifest, by where their content begins."""
+    for layer, file in manifest.files():
+        if file.form == "plain":
+            name = tape.file_name(layer, file.name)
+            yield file.offset, tape.Member(name, file.offset, file.size)
+        for part, first in enumerate(range(0, len(file.frames), PART)):
+            frames = file.frames[first : first + PART]
+            name = tape.part_name(layer, file.name, part)
+            size = sum(frame.size for frame in frames)
+            yield frames[0].offset, tape.Member(name, frames[0].offset, size)

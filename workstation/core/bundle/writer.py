@@ -1,0 +1,81 @@
+"""Writing a bundle, front to back: to a file, onto one, or into a pipe.
+
+Nothing that is written counts before its seal is. So whoever writes onto a bundle leaves what was
+there as it is, and a write that is cut off has changed nothing.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from workstation.core.bundle import seal, tape
+from workstation.model.bundle import Manifest
+
+
+class BundleWriter:
+    """Members one after the other, from the offset `at` on."""
+
+    def __init__(self, descriptor: int, at: int = 0) -> None:
+        self._descriptor = descriptor
+        self.at = at
+        self._pipe = not _seekable(descriptor)
+
+    @classmethod
+    def begin(cls, descriptor: int, identity: str) -> "BundleWriter":
+        """A new bundle with that id."""
+        writer = cls(descriptor)
+        writer.add(tape.HEAD, seal.head(identity))
+        return writer
+
+    def add(self, name: str, content: bytes) -> int:
+        """A whole member; returns where its content begins."""
+        with self.member(name, len(content)) as offset:
+            self.write(content)
+        return offset
+
+    @contextmanager
+    def member(self, name: str, size: int) -> Iterator[int]:
+        """A member whose content the block writes, exactly `size` bytes; gives its place."""
+        self.write(tape.header(name, size))
+        offset = self.at
+        yield offset
+        if self.at != offset + size:
+            raise ValueError(f"{name} was to have {size} bytes, and has {self.at - offset}")
+        self.write(bytes(tape.padded(size) - size))
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Raises OSError; what was written before then counts for nothing."""
+        view = memoryview(data)
+        while view:
+            if self._pipe:
+                written = os.write(self._descriptor, view)
+            else:
+                written = os.pwrite(self._descriptor, view, self.at)
+            self.at += written
+            view = view[written:]
+
+    def seal(self, manifest: Manifest, key: Ed25519PrivateKey) -> None:
+        """From now on what was written counts, and lasts."""
+        self.sync()  # first what the manifest speaks of
+        content = manifest.model_dump_json().encode()
+        offset = self.add(tape.MANIFEST, content)
+        self.add(tape.SEAL, seal.sign(content, offset, key))
+        self.write(tape.END)
+        if not self._pipe:
+            os.ftruncate(self._descriptor, self.at)
+        self.sync()
+
+    def sync(self) -> None:
+        """Make what was written last; of a pipe nobody can say."""
+        if not self._pipe:
+            os.fsync(self._descriptor)
+
+
+def _seekable(descriptor: int) -> bool:
+    try:
+        os.lseek(descriptor, 0, os.SEEK_CUR)
+    except OSError:
+        return False
+    return True

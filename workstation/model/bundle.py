@@ -1,0 +1,228 @@
+"""A bundle: a machine, its layers and how they lie in one file. docs/bundle-format.md says it all.
+
+What is in a manifest was written by somebody else: every field is bounded here, and nothing in it
+names a file of a host.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+
+from workstation.model.layer import TAG_PATTERN, Layer, LayerId, Tag
+from workstation.model.profile import Profile, Section
+from workstation.model.scalars import Line, Name
+
+FORMAT = 1
+"""The one version of the format that is written and read."""
+
+CHUNK = 4 * 2**20
+"""Bytes of a file that one digest is of; the last chunk of a file may be shorter."""
+
+BLOCK = 512
+"""Everything in a bundle begins at a multiple of this: tar's block, and a sector for QEMU."""
+
+PART = 16
+"""Frames of a compressed file that one member of the container holds."""
+
+LARGEST_FILE = 2**46
+MOST_LAYERS = 1000
+MOST_FILES = 64
+"""In one layer: 16 drives, the UEFI variables, memory, picture, kernel, initrd, the TPM's state."""
+
+FilePath = Annotated[
+    str, StringConstraints(pattern=r"^(tpm/)?[a-z0-9][a-z0-9._-]{0,60}$", max_length=66)
+]
+"""A file's name within its layer; only the TPM's state lies in a directory."""
+
+Digests = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})*$")]
+"""SHA-256 of each chunk of a file, in hex, one after the other."""
+
+Count = Annotated[int, Field(ge=0, le=LARGEST_FILE, strict=True)]
+Place = Annotated[int, Field(ge=0, le=2**60, strict=True)]
+
+
+class Content(Section):
+    """What a file holds, whatever form it is kept in."""
+
+    size: Count
+    """Bytes."""
+    digests: Digests
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Self:
+        if len(self.digests) != 64 * chunks_of(self.size):
+            raise ValueError("a file has one digest for each of its chunks")
+        return self
+
+    def digest(self, chunk: int) -> bytes:
+        """SHA-256 of that chunk."""
+        return bytes.fromhex(self.digests[64 * chunk : 64 * chunk + 64])
+
+    def length(self, chunk: int) -> int:
+        """Bytes of that chunk."""
+        return min(CHUNK, self.size - CHUNK * chunk)
+
+    @property
+    def chunks(self) -> int:
+        return chunks_of(self.size)
+
+
+class Frame(Section):
+    """Where one chunk of a compressed or sealed file lies in the bundle."""
+
+    offset: Place
+    size: Annotated[int, Field(ge=1, le=CHUNK + 2**16, strict=True)]
+
+
+class StoredFile(Content):
+    """A file of a layer, and where its bytes lie in the bundle."""
+
+    name: FilePath
+    form: Literal["plain", "zstd"] = "plain"
+    """`plain`: the file as it is, at `offset`; `zstd`: each chunk a frame of its own."""
+    offset: Place = 0
+    """Of a plain file; a multiple of 512."""
+    frames: tuple[Frame, ...] = ()
+    """Of a compressed one: as many as it has chunks."""
+
+    @model_validator(mode="after")
+    def _lies_somewhere(self) -> Self:
+        if self.offset % BLOCK:
+            raise ValueError("a file begins at a multiple of 512")
+        if len(self.frames) != (self.chunks if self.form == "zstd" else 0):
+            raise ValueError("a compressed file has one frame for each of its chunks")
+        return self
+
+    @property
+    def end(self) -> int:
+        """The first byte of the bundle behind it."""
+        if self.form == "plain":
+            return self.offset + self.size
+        return max((frame.offset + frame.size for frame in self.frames), default=0)
+
+    @property
+    def stored(self) -> int:
+        """Bytes that it takes in the bundle."""
+        if self.form == "plain":
+            return self.size
+        return sum(frame.size for frame in self.frames)
+
+
+class StoredLayer(Section):
+    """A layer, and the files that it has in the bundle."""
+
+    layer: Layer
+    files: Annotated[tuple[StoredFile, ...], Field(max_length=MOST_FILES)] = ()
+
+    @model_validator(mode="after")
+    def _has_what_it_names(self) -> Self:
+        names = [file.name for file in self.files]
+        if len(set(names)) != len(names):
+            raise ValueError("two files of a layer have the same name")
+        if missing := set(named_files(self.layer)) - set(names):
+            raise ValueError(f"files of the layer are missing: {', '.join(sorted(missing))}")
+        return self
+
+    def file(self, name: str) -> StoredFile | None:
+        return next((file for file in self.files if file.name == name), None)
+
+
+class NeededLayer(Section):
+    """A layer that is not in the bundle: whoever opens it must have it already."""
+
+    id: LayerId
+    files: dict[FilePath, Content] = Field(default_factory=dict)
+
+
+class CarriedMachine(Section):
+    """The machine, as it is to be on the other side."""
+
+    name: Name
+    uuid: UUID
+    created: datetime
+    based_on: Line = ""
+    profile: Profile
+    top: LayerId
+    """The layer that its head stands on."""
+    snapshots: Annotated[dict[Tag, LayerId], Field(max_length=MOST_LAYERS)] = Field(
+        default_factory=dict
+    )
+    golden: Annotated[str, StringConstraints(pattern=f"^$|{TAG_PATTERN}")] = ""
+
+
+class Manifest(Section):
+    """The bundle's table of contents; signed."""
+
+    format: Literal[1] = 1
+    id: LayerId
+    """The bundle's own."""
+    created: datetime
+    program: Line = ""
+    """What wrote it."""
+    machine: CarriedMachine
+    layers: Annotated[tuple[StoredLayer, ...], Field(max_length=MOST_LAYERS)]
+    """Those below first."""
+    needed: Annotated[tuple[NeededLayer, ...], Field(max_length=MOST_LAYERS)] = ()
+    left_out: tuple[Line, ...] = ()
+    """What the machine had of its host and could not take along, in a person's words."""
+
+    @model_validator(mode="after")
+    def _stands(self) -> Self:
+        known = {one.id for one in self.needed}
+        for stored in self.layers:
+            layer = stored.layer
+            if layer.id in known:
+                raise ValueError(f"the layer {layer.id} is given twice")
+            if layer.parent is not None and layer.parent not in known:
+                raise ValueError(f"the layer {layer.id} stands on one that does not come before it")
+            known.add(layer.id)
+        machine = self.machine
+        if missing := {machine.top, *machine.snapshots.values()} - known:
+            raise ValueError(f"layers are missing: {', '.join(sorted(missing))}")
+        if machine.golden and machine.golden not in machine.snapshots:
+            raise ValueError("the golden snapshot is none of the snapshots")
+        return self
+
+    def layer(self, layer: str) -> StoredLayer | None:
+        return next((one for one in self.layers if one.layer.id == layer), None)
+
+    def files(self) -> Iterator[tuple[str, StoredFile]]:
+        """Every file, with its layer's id, in the order in which they were written."""
+        for one in self.layers:
+            for file in one.files:
+                yield one.layer.id, file
+
+
+class Locator(Section):
+    """Where the manifest lies."""
+
+    offset: Place
+    size: Annotated[int, Field(ge=1, le=2**26, strict=True)]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Seal(Section):
+    """What makes a bundle's content count: its last member."""
+
+    format: Literal[1] = 1
+    manifest: Locator
+    key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """The signer's public Ed25519 key."""
+    signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+
+
+def chunks_of(size: int) -> int:
+    """How many chunks a file of that size has."""
+    return -(-size // CHUNK)
+
+
+def named_files(layer: Layer) -> Iterator[str]:
+    """The files without which a layer would not be whole."""
+    yield from (file.name for file in layer.drives.values())
+    if layer.memory:
+        yield layer.memory.name
+    if layer.picture:
+        yield layer.picture
