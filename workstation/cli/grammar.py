@@ -90,6 +90,31 @@ def _delete(parser: Parser) -> None:
     parser.json()
 
 
+def _screen(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="a PNG; - to print")
+    parser.json()
+
+
+def _type(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("text", metavar="TEXT", help="- to read it from standard input")
+    parser.add_argument("--enter", action="store_true", help="press Enter after it")
+    parser.json()
+
+
+def _keys(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("keys", metavar="KEY", nargs="+", help="such as ctrl-alt-del, f2, enter")
+    parser.json()
+
+
+def _viewer(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("--print", action="store_true", help="only print its address")
+    parser.json()
+
+
 def _start(parser: Parser) -> None:
     parser.machine()
     parser.add_argument("--wait", action="store_true", help="until its guest is ready")
@@ -249,6 +274,17 @@ COMMANDS: Grammar = {
                        _network, ["workstation network copy on"]),
     "console": Command("machines:console", "work in a machine's serial console; ctrl+] leaves",
                        _machine, ["workstation console web"]),
+    "screen": Command("screen:screen", "save a picture of a machine's screen", _screen, [
+        "workstation screen web --output shot.png",
+    ]),
+    "type": Command("screen:type_text", "type a text on a machine's screen", _type, [
+        "workstation type web 'echo hello' --enter", "workstation type web - <commands.txt",
+    ]),
+    "keys": Command("screen:keys", "press keys on a machine's screen", _keys, [
+        "workstation keys web ctrl-alt-del", "workstation keys web down down enter",
+    ]),
+    "viewer": Command("screen:viewer", "open a machine's screen in a window, by another program",
+                      _viewer, ["workstation viewer web"]),
     "logs": Command("logs:logs", "print what the guest printed on its serial line", _logs, [
         "workstation logs web", "workstation logs web --follow", "workstation logs web --qemu",
     ]),

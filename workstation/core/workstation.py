@@ -19,6 +19,7 @@ from workstation.core.layers import Layers
 from workstation.core.machine import Machine
 from workstation.core.mending import Mending
 from workstation.core.sampling import INTERVAL, Sampler
+from workstation.core.screen.room import Screens
 from workstation.core.settings import load_settings, save_theme
 from workstation.errors import InvalidError
 from workstation.model.events import (
@@ -81,6 +82,7 @@ class Workstation:
         self._focus: str | None = None
         self._stack = AsyncExitStack()
         self.layers = Layers(self)
+        self.screens = Screens(self)
         self._undigested = asyncio.Event()
 
     # -- life ---------------------------------------------------------------

@@ -66,6 +66,7 @@ class Verb(StrEnum):
     DELETE = "delete"
     EDIT = "edit"
     CONSOLE = "console"
+    SCREEN = "screen"
     SNAPSHOT = "snapshot"
     SUSPEND = "suspend"
     REVERT = "revert"
@@ -84,6 +85,7 @@ ALLOWED: Mapping[Verb, frozenset[State]] = {
     Verb.DELETE: _AT_REST,
     Verb.EDIT: frozenset(State),
     Verb.CONSOLE: _LIVE,
+    Verb.SCREEN: _LIVE,
     Verb.SNAPSHOT: _AT_REST | {State.RUNNING, State.PAUSED},
     Verb.SUSPEND: frozenset({State.RUNNING, State.PAUSED}),
     Verb.REVERT: frozenset(State),

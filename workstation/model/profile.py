@@ -263,6 +263,9 @@ class Display(Section):
 class Devices(Section):
     serial: Flag = True
     """A serial line: the text console."""
+    keyboard: Literal["auto", "us", "gb", "de", "fr"] = "auto"
+    """The layout that the guest has set, so that text is typed right on its screen; `auto` is
+    the one in the settings."""
     usb_tablet: Flag = True
     """An absolute pointer, so that the mouse need not be grabbed."""
     sound: Literal["none", "hda"] = "none"

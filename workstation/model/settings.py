@@ -1,10 +1,18 @@
 """The person's own settings: `settings.yaml`, all of it optional."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from workstation.model.profile import Accelerator, Section, Size
+from workstation.model.scalars import in_words
+
+KeyName = Annotated[
+    str,
+    StringConstraints(pattern=r"^(ctrl\+[a-z\]\\^_@]|f([1-9]|1[0-2]))$"),
+    in_words("ctrl+ and a letter or one of ] \\ ^ _ @, or f1 to f12"),
+]
+"""A key that every terminal can send."""
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 
@@ -27,5 +35,11 @@ class Settings(Section):
     theme: str = "workstation"
     serial_log: Size = 4 * 2**20
     """How much of what a guest prints on its serial line is kept, at least."""
+    keyboard: Literal["us", "gb", "de", "fr"] = "us"
+    """The keyboard layout that guests have, where a machine's file names none."""
+    leave_key: KeyName = "ctrl+]"
+    """Leads back from a guest's console or screen."""
+    menu_key: KeyName = "ctrl+\\"
+    """Opens the menu of a guest's screen."""
     longest_chain: Annotated[int, Field(ge=1, le=1000, strict=True)] = 16
     """Layers that a machine may stand on before every further snapshot brings a warning."""
