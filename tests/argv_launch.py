@@ -31,9 +31,8 @@ FACTS = HostFacts(
     audio="pa",
 )
 
-DESCRIPTORS = {name: number for number, name in enumerate(
-    (*(f"monitor{number}" for number in range(MONITORS)), "serial", "agent", "leash", "tpm"), 10
-)}  # fmt: skip
+LISTENERS = (*(f"monitor{number}" for number in range(MONITORS)), "serial", "agent", "leash")
+DESCRIPTORS = {name: number for number, name in enumerate((*LISTENERS, "tpm", "serial-log"), 10)}
 
 
 def launch_of(

@@ -178,7 +178,7 @@ def test_each_text_arrives_at_its_place_as_it_was(profile: Profile, root: str) -
         assert ("-vnc", {"vnc": f"unix:{launch.paths.vnc}"}) in said
     if profile.devices.serial:
         logs = [value["logfile"] for _, value in said if "logfile" in value]
-        assert logs == [str(launch.paths.serial_log)]
+        assert logs == [f"/dev/fd/{launch.listeners['serial-log']}"]
 
 
 @pytest.mark.parametrize(

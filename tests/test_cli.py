@@ -235,9 +235,16 @@ def test_a_machine_is_deleted_when_asked_twice(
     assert not one.machine("one").data.exists()
 
 
+def log_of(paths: Paths) -> Path:
+    """The first part of the machine's serial log, as nothing was printed yet."""
+    directory = paths.machine("one").serial_log
+    directory.mkdir(exist_ok=True)
+    return directory / "0"
+
+
 def test_logs_are_readable_raw_or_json(one: Paths, capsys: pytest.CaptureFixture[str]) -> None:
     assert Said(capsys, "logs", "one").out == ""
-    log = one.machine("one").serial_log
+    log = log_of(one)
     log.write_bytes(b"\x1b[31mred\x1b[0m \xc3\xa9\x1b]52;c;AAAA\x07!\r\n10 %\r20 %\r\nlogin: ")
     assert Said(capsys, "logs", "one").out == "red é!\n10 %\n20 %\nlogin: \n"
     assert json.loads(Said(capsys, "logs", "one", "--json").out)["text"].endswith("login: ")
@@ -248,7 +255,7 @@ def test_logs_are_readable_raw_or_json(one: Paths, capsys: pytest.CaptureFixture
 
 def test_raw_logs_are_the_bytes(one: Paths, environ: dict[str, str]) -> None:
     data = bytes(range(256))
-    one.machine("one").serial_log.write_bytes(data)
+    log_of(one).write_bytes(data)
     done = subprocess.run(
         [*PROGRAM, "logs", "one", "--raw"], env=environ, cwd=ROOT, capture_output=True, check=True
     )
@@ -256,7 +263,7 @@ def test_raw_logs_are_the_bytes(one: Paths, environ: dict[str, str]) -> None:
 
 
 def test_logs_follow_across_pieces_and_end_with_ctrl_c(one: Paths, environ: dict[str, str]) -> None:
-    log = one.machine("one").serial_log
+    log = log_of(one)
     log.write_bytes(b"first \xe2")
     with subprocess.Popen(
         [*PROGRAM, "logs", "one", "-f"], env=environ, cwd=ROOT,

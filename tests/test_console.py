@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import eventually, tiny
-from workstation.core import console
+from workstation.core import console, serial
 from workstation.errors import BusyError, HostError, MonitorError, NotAllowedError
 from workstation.model.machine import State
 from workstation.paths import MachinePaths, Paths
@@ -53,11 +53,7 @@ class Desk:
         station: Any = SimpleNamespace(
             paths=self.paths,
             view=lambda name: SimpleNamespace(name=name, state=self.state, profile=self.profile),
-            serial_tail=lambda name, size: (
-                self.machine.serial_log.read_bytes()[-size:]
-                if self.machine.serial_log.exists()
-                else b""
-            ),
+            serial_tail=lambda name, size: serial.tail(self.machine.serial_log, size),
         )
         return asyncio.create_task(
             console.attach(station, "one", descriptor=descriptor or self.theirs, out=self.theirs)
@@ -112,7 +108,8 @@ async def test_what_is_typed_reaches_the_guest_and_ctrl_bracket_leaves(desk: Des
 
 
 async def test_what_was_missed_is_shown_first_and_in_whole_lines(desk: Desk) -> None:
-    desk.machine.serial_log.write_bytes(b"x" * console.REPLAYED + b"\x1b[31\nlast line\n$ ")
+    desk.machine.serial_log.mkdir()
+    (desk.machine.serial_log / "0").write_bytes(b"x" * console.REPLAYED + b"\x1b[31\nlast line\n$ ")
     attached = desk.attach()
     _, writer = await desk.guest()
     await desk.sees(b"last line\n$ ")

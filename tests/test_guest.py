@@ -18,6 +18,7 @@ from uuid import uuid4
 import pytest
 
 from tests.conftest import Shell, eventually, tiny
+from workstation.core import serial
 from workstation.core.workstation import Workstation
 from workstation.model.machine import State
 from workstation.model.profile import Profile
@@ -148,14 +149,14 @@ async def test_a_paused_guest_stands_still_and_goes_on(station: Workstation) -> 
     log = station.paths.machine("one").serial_log
     async with Shell.on(station, "one") as shell:
         await shell.run("(while sleep 0.1; do echo tick; done) & true")
-        await eventually(lambda: b"tick" in log.read_bytes()[-100:])
+        await eventually(lambda: b"tick" in serial.tail(log, 100))
         await station.pause("one")
-        size = log.stat().st_size
+        size = serial.size(log)
         other = await asyncio.create_subprocess_exec("sleep", "0.5")
         await other.wait()
-        assert log.stat().st_size == size
+        assert serial.size(log) == size
         await station.resume("one")
-        await eventually(lambda: log.stat().st_size > size)
+        await eventually(lambda: serial.size(log) > size)
 
 
 async def test_a_kernel_panic_shows_as_what_it_is_and_reset_brings_it_back(
@@ -168,9 +169,9 @@ async def test_a_kernel_panic_shows_as_what_it_is_and_reset_brings_it_back(
     view = station.view("one")
     assert view.state is State.PAUSED
     assert "panic" in view.reason
-    station.paths.machine("one").serial_log.write_bytes(b"")
+    printed = serial.size(station.paths.machine("one").serial_log)
     await station.reset("one")
-    await station.wait_ready("one")
+    await station.wait_ready("one", since=printed)
     assert station.view("one").state is State.RUNNING
     assert not station.view("one").panicked
 

@@ -273,5 +273,5 @@ async def test_qemu_has_a_session_and_private_files_of_its_own(station: Workstat
     assert os.getsid(pid) != os.getsid(0)
     machine = station.paths.machine("one")
     assert machine.runtime.stat().st_mode & 0o777 == 0o700
-    for path in (overlay(machine), machine.file, machine.serial_log, machine.run):
+    for path in (overlay(machine), machine.file, machine.serial_log / "0", machine.run):
         assert path.stat().st_mode & 0o077 == 0, path

@@ -22,7 +22,7 @@ import pytest
 
 from tests.conftest import ENVIRON, Shell, end_machines, eventually
 from tests.test_guest import boot, small
-from workstation.core import heads
+from workstation.core import heads, serial
 from workstation.core.workstation import Workstation
 from workstation.model.host import Level
 from workstation.model.machine import State
@@ -253,13 +253,10 @@ class Run:
             async with Shell.on(station, "one") as shell:
                 await shell.run(WRITER)
                 log = self.paths.machine("one").serial_log
-                await eventually(lambda: synced(log.read_bytes()) > 2)
+                await eventually(lambda: synced(serial.since(log, 0)) > 2)
 
     def _serial(self) -> bytes:
-        try:
-            return self.paths.machine("one").serial_log.read_bytes()
-        except FileNotFoundError:
-            return b""
+        return serial.since(self.paths.machine("one").serial_log, 0)
 
     async def verify(self, *, thorough: bool) -> None:
         """The next front-end: all that was cut off is mended, and what is there is right."""

@@ -12,7 +12,7 @@
         process           pid and start time of the witness and of QEMU (written by the witness)
         exit              QEMU's exit status (written by the witness)
         qemu.log          QEMU's own words
-        serial.log        what the guest printed on its serial line
+        serial/           what the guest printed on its serial line (qemu/line_log.py)
     $XDG_DATA_HOME/workstation/layers/ID/        frozen layers (core/store.py)
     $XDG_DATA_HOME/workstation/making, trash     machines half made, half deleted: never listed
     $XDG_DATA_HOME/workstation/ballast           room to delete something on a full disk
@@ -56,7 +56,7 @@ class MachinePaths:
         self.process = data / "process"
         self.exit = data / "exit"
         self.qemu_log = data / "qemu.log"
-        self.serial_log = data / "serial.log"
+        self.serial_log = data / "serial"
         self.serial = runtime / "serial.sock"
         self.serial_lock = runtime / "serial.lock"
         self.agent = runtime / "agent.sock"

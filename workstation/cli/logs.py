@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from workstation.core.escapes import Plain
 from workstation.core.names import find
-from workstation.core.serial import follow
+from workstation.core.serial import follow, since
 from workstation.errors import UsageError
 from workstation.model.text import safe
 from workstation.paths import Paths
@@ -36,10 +36,7 @@ def _as_json(call: "Call", file: Path) -> None:
     if call.follow:
         raise UsageError("--json prints once: it goes not with --follow")
     plain = Plain()
-    try:
-        text = plain.feed(file.read_bytes()) + plain.rest()
-    except FileNotFoundError:
-        text = ""
+    text = plain.feed(since(file, 0)) + plain.rest()
     print(json.dumps({"name": call.name, "file": str(file), "text": text}, indent=2))
 
 

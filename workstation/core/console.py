@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import termios
@@ -10,27 +9,19 @@ import tty
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from workstation.core import line
 from workstation.core.escapes import Filter
-from workstation.errors import BusyError, HostError, MonitorError, NotAllowedError
+from workstation.errors import HostError, NotAllowedError
 from workstation.model.machine import Verb, require
 
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
-    from workstation.paths import MachinePaths
 
 LEAVE = b"\x1d"
 """ctrl+]"""
 
 REPLAYED = 16_384
 """How many bytes of what the guest printed before are shown first."""
-
-CONNECT_SECONDS = 10.0
-
-_READ = 16_384
-"""Bytes that are taken from the guest at a time: between two of them the keyboard has its turn."""
-
-_UNSENT = 1 << 20
-"""Bytes typed or pasted that wait for the guest to read them; what exceeds them is dropped."""
 
 
 async def attach(station: "Workstation", name: str, *, descriptor: int = 0, out: int = 1) -> str:
@@ -49,40 +40,13 @@ async def attach(station: "Workstation", name: str, *, descriptor: int = 0, out:
     if not os.isatty(descriptor):
         raise HostError("a console needs a terminal", hint=f"read it: workstation logs {name}")
     paths = station.paths.machine(name)
-    with _only_console(paths), _raw(descriptor), _terminal(out) as screen:
-        reader, writer = await _connected(paths)
+    with line.alone(paths), _raw(descriptor), _terminal(out) as screen:
+        reader, writer = await line.connected(paths)
         try:
             await screen.show(_whole_lines(station.serial_tail(name, size=REPLAYED)))
             return await _relay(reader, writer, descriptor, screen)
         finally:
             writer.close()
-
-
-async def _connected(paths: "MachinePaths") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            return await asyncio.open_unix_connection(str(paths.serial), limit=_READ)
-    except (OSError, TimeoutError) as error:
-        raise MonitorError(
-            f"the serial line of “{paths.name}” does not answer",
-            hint=f"workstation show {paths.name}",
-            details=repr(error),
-        ) from error
-
-
-@contextlib.contextmanager
-def _only_console(paths: "MachinePaths") -> Iterator[None]:
-    """The serial line serves one console at a time."""
-    held = os.open(paths.serial_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise BusyError(
-            f"another console is open on “{paths.name}”", hint="leave that one first: ctrl+]"
-        ) from None
-    finally:
-        os.close(held)
 
 
 @contextlib.contextmanager
@@ -160,14 +124,14 @@ async def _relay(
     def typed() -> None:
         data = _typed(descriptor)
         before, leave, _ = data.partition(LEAVE)
-        if writer.transport.get_write_buffer_size() < _UNSENT:
+        if writer.transport.get_write_buffer_size() < line.UNSENT:
             writer.write(before)
         if leave or not data:
             left.set()
 
     async def show() -> None:
         try:
-            while data := await reader.read(_READ):
+            while data := await reader.read(line.READ):
                 await screen.show(data)
         except ConnectionError:
             return

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from workstation.core import heads
 from workstation.core.images import Images
+from workstation.core.settings import load_settings
 from workstation.core.store import Store
 from workstation.errors import HostError, NotFoundError
 from workstation.model.host import HostFacts
 from workstation.model.machine import Definition
 from workstation.model.profile import Accelerator, Firmware, Forward, Network, Share
 from workstation.paths import MONITORS, MachinePaths, Paths
+from workstation.qemu import line_log
 from workstation.qemu.argv import Launch
 from workstation.qemu.firmware import find_firmware
 
@@ -65,6 +67,7 @@ def prepared(
             forwards=free_forwards(profile.networks),
             shares=tuple(_directory(share.path) for share in profile.shares),
             helpers=helpers,
+            log_size=load_settings(paths).serial_log,
             listeners=listeners,
         )
 
@@ -92,7 +95,7 @@ def _listen(machine: MachinePaths, definition: Definition, sockets: ExitStack) -
 
 
 def _pairs(definition: Definition, sockets: ExitStack, ours: dict[str, int]) -> dict[str, int]:
-    """Connected sockets: QEMU's ends are added to `ours`, the helpers' are returned."""
+    """Connected pairs: QEMU's ends are added to `ours`, the helpers' are returned."""
     profile = definition.profile
     helped = profile.devices.tpm or any(share.mode == "virtiofs" for share in profile.shares)
     names = [*(["leash"] if helped else []), *(["tpm"] if profile.devices.tpm else [])]
@@ -100,7 +103,17 @@ def _pairs(definition: Definition, sockets: ExitStack, ours: dict[str, int]) -> 
     for name in names:
         one, other = map(sockets.enter_context, socket.socketpair())
         ours[name], theirs[name] = one.fileno(), other.fileno()
+    if profile.devices.serial:
+        theirs["serial-log"], ours["serial-log"] = _pipe(sockets)
     return theirs
+
+
+def _pipe(closed: ExitStack) -> tuple[int, int]:
+    """Where to read and where to write."""
+    ends = os.pipe()
+    for end in ends:
+        closed.callback(os.close, end)
+    return ends
 
 
 def _pinned(path: Path) -> Path:
@@ -150,12 +163,20 @@ def _is_free(forward: Forward, port: int) -> bool:
 
 def start_helpers(launch: Launch) -> None:
     """Start what QEMU talks to besides us; each ends when QEMU does, or did not even start."""
+    if launch.profile.devices.serial:
+        _keep_log(launch)
     if launch.profile.devices.tpm:
         _start_swtpm(launch)
     shares = zip(launch.profile.shares, launch.shares, strict=True)
     for number, (share, directory) in enumerate(shares):
         if share.mode == "virtiofs":
             _start_virtiofsd(launch, f"share{number}", share, directory)
+
+
+def _keep_log(launch: Launch) -> None:
+    if launch.incoming is None:
+        line_log.begin_anew(launch.paths.serial_log)
+    line_log.keep(launch.helpers["serial-log"], launch.paths.serial_log, launch.log_size)
 
 
 _HELPERS_SOCKET = 4

@@ -1,60 +1,57 @@
-"""What the guest printed on its serial line: kept by QEMU in a file, bounded by us."""
+"""What the guest printed on its serial line: kept in two bounded parts (qemu/line_log.py).
+
+A position is a number of bytes since the machine was last booted. What lies before the kept parts
+is gone, and is skipped.
+"""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from workstation.qemu.line_log import length, segments
 
-def tail(path: Path, size: int) -> bytes:
-    """The last `size` bytes; raw bytes of a guest."""
+_PIECE = 2**16
+
+_LOOKED_THROUGH = 2**20
+"""Bytes at the end in which a text is looked for."""
+
+
+def size(log: Path) -> int:
+    """How much was printed, kept or not; 0 where nothing was."""
+    last = segments(log)[-1:]
+    return last[0].start + length(last[0].path) if last else 0
+
+
+def tail(log: Path, count: int) -> bytes:
+    """The last `count` bytes; raw bytes of a guest."""
+    return since(log, max(0, size(log) - count)) if count > 0 else b""
+
+
+def since(log: Path, position: int) -> bytes:
+    """All that is kept from that position on."""
+    return b"".join(_read(part.path, position - part.start) for part in segments(log))
+
+
+def _read(path: Path, position: int, count: int = -1) -> bytes:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-            return file.read(size)
+            file.seek(max(0, position))
+            return file.read(count)
     except OSError:
         return b""
 
 
-def trim(path: Path, keep: int) -> None:
-    """Cut a log that has grown to twice `keep` bytes down to its last `keep`.
-
-    QEMU appends, so it goes on after the cut; what it writes during the cut may be lost.
-    """
-    try:
-        if path.stat().st_size < 2 * keep:
-            return
-    except OSError:
-        return
-    end = tail(path, keep)
-    with path.open("r+b") as file:
-        file.truncate(0)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
-    try:
-        os.write(descriptor, end)
-    finally:
-        os.close(descriptor)
-
-
-def size(path: Path) -> int:
-    """Bytes in the log; 0 where there is none."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-async def printed(path: Path, text: bytes, since: int = 0, *, interval: float = 0.03) -> None:
+async def printed(log: Path, text: bytes, since: int = 0, *, interval: float = 0.03) -> None:
     """Return as soon as the guest has printed `text` after the first `since` bytes of its log."""
-    while text not in tail(path, max(0, min(size(path) - since, 2**20))):  # noqa: ASYNC110 (nobody tells)
+    while text not in tail(log, min(size(log) - since, _LOOKED_THROUGH)):  # noqa: ASYNC110 (nobody tells)
         await asyncio.sleep(interval)
 
 
-async def follow(path: Path, *, forever: bool, interval: float = 0.1) -> AsyncIterator[bytes]:
-    """What the file holds, and then what is added to it; starts over where it is begun anew."""
+async def follow(log: Path, *, forever: bool, interval: float = 0.1) -> AsyncIterator[bytes]:
+    """What is kept, and then what is added to it; starts over where it is begun anew."""
     position = 0
     while True:
-        piece, position = await asyncio.to_thread(_read_on, path, position)
+        piece, position = await asyncio.to_thread(_read_on, log, position)
         if piece:
             yield piece
         elif not forever:
@@ -63,13 +60,11 @@ async def follow(path: Path, *, forever: bool, interval: float = 0.1) -> AsyncIt
             await asyncio.sleep(interval)
 
 
-def _read_on(path: Path, position: int) -> tuple[bytes, int]:
-    try:
-        with path.open("rb") as file:
-            if file.seek(0, os.SEEK_END) < position:
-                position = 0
-            file.seek(position)
-            piece = file.read(2**16)
-    except FileNotFoundError:
-        return b"", 0
-    return piece, position + len(piece)
+def _read_on(log: Path, position: int) -> tuple[bytes, int]:
+    if size(log) < position:
+        position = 0
+    for part in segments(log):
+        piece = _read(part.path, position - part.start, _PIECE)
+        if piece:
+            return piece, max(position, part.start) + len(piece)
+    return b"", position

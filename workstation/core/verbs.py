@@ -92,9 +92,7 @@ def _launch(launch: Launch, choice: Choice) -> None:
     argv = command_line(launch)
     run.clear(launch.paths)
     listeners = list(launch.listeners.values())
-    if launch.incoming is None:
-        launch.paths.serial_log.unlink(missing_ok=True)
-    else:
+    if launch.incoming is not None:
         listeners.append(launch.incoming)
     run.write(launch.paths, _record(launch, argv, choice), lasting=False)
     process.spawn(argv, launch.paths, listeners)

@@ -238,7 +238,6 @@ class Workstation:
                 if sample:
                     machine.samples.append(sample)
                     samples[name] = sample
-                serial.trim(machine.paths.serial_log, self.settings.serial_log)
             if samples:
                 self._publish(Sampled(samples))
 

@@ -73,10 +73,13 @@ class Launch:
     shares: tuple[Path, ...] = ()
     """The directory of each share of the profile, resolved."""
     helpers: Mapping[str, int] = field(default_factory=dict)
-    """Descriptors that helper processes get: `tpm`, and `leash`, whose other end QEMU holds."""
+    """Descriptors that helper processes get: `tpm`, `leash`, whose other end QEMU holds, and
+    `serial-log`, out of which comes what the guest prints."""
     listeners: Mapping[str, int] = field(default_factory=dict)
-    """Descriptors of sockets that listen already: `monitor0`…, `serial`, `agent`; with a TPM,
-    of one that is connected to it: `tpm`."""
+    """Descriptors of sockets that listen already: `monitor0`…, `serial`, `agent`; of the
+    pipe `serial-log`; with a TPM, of a socket that is connected to it: `tpm`."""
+    log_size: int = 2**22
+    """Bytes of what the guest prints on a line that are kept at least."""
     incoming: int | None = None
     """Descriptor of the memory to go on from; QEMU then waits for `cont`."""
 
@@ -209,7 +212,7 @@ def _monitors(launch: Launch) -> Iterator[str]:
         yield from _listener(launch, name)
         yield from ("-mon", f"chardev={name},mode=control")
     if launch.profile.devices.serial:
-        log = (f"logfile={quoted(launch.paths.serial_log)}", "logappend=on")
+        log = (f"logfile=/dev/fd/{launch.listeners['serial-log']}", "logappend=on")
         yield from _listener(launch, "serial", *log)
         yield from ("-serial", "chardev:serial")
 
