@@ -118,6 +118,20 @@ def appliance() -> Path:
     return asyncio.run(images.ensure("appliance")).path
 
 
+@pytest.fixture(scope="session")
+def debian() -> Path:
+    """The real Debian's image, built once in this user's own cache and kept there."""
+    images = Images(Paths.from_environment(ENVIRON))
+    return asyncio.run(images.ensure("debian")).path
+
+
+@pytest.fixture
+def with_debian(paths: Paths, debian: Path) -> None:
+    """The test's own home has it."""
+    paths.images.mkdir(parents=True, exist_ok=True)
+    paths.image("debian").symlink_to(debian)
+
+
 @pytest.fixture
 def with_appliance(paths: Paths, appliance: Path) -> None:
     """The test's own home has the appliance."""

@@ -312,7 +312,7 @@ def test_a_damaged_manifest_is_an_error_in_words(paths: Paths) -> None:
 
 async def test_there_are_recipes_and_only_those_are_built(paths: Paths) -> None:
     images = Images(paths)
-    assert images.recipes() == ["appliance"]
+    assert images.recipes() == ["appliance", "debian"]
     assert load_recipe(shipped("images"), "appliance").ready == "appliance ready"
     for name in ("nonsense", "../images/appliance"):
         with pytest.raises(NotFoundError, match="no recipe"):

@@ -19,6 +19,7 @@ PROFILES = sorted(shipped("profiles").glob("*.yaml"))
 NAMES = [
     "appliance",
     "debian-12",
+    "debian-built",
     "fedora",
     "freebsd",
     "kernel-lab",

@@ -132,14 +132,18 @@ class Images:
         Raises NotFoundError if there is no recipe, HostError if this host cannot follow it.
         When cancelled nothing is left; the image that was there stays until the new one is whole.
         """
-        from workstation.core.imaging.build import build, in_thread
-        from workstation.core.imaging.recipe import load_recipe
+        from workstation.core.imaging import build, disk
+        from workstation.core.imaging.recipe import DiskRecipe, load_recipe
+        from workstation.core.imaging.work import in_thread
 
         recipe = load_recipe(self._recipes, name)
         await in_thread(self._sweep)
         workshop = self._open_workshop()
         try:
-            await build(recipe, workshop.path, workshop.out, self._packages, progress)
+            if isinstance(recipe, DiskRecipe):
+                await disk.build(recipe, workshop.path, workshop.out, progress)
+            else:
+                await build.build(recipe, workshop.path, workshop.out, self._packages, progress)
             await in_thread(self._install, workshop, self._root / name)
         finally:
             await in_thread(workshop.close)

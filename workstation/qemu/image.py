@@ -42,6 +42,13 @@ async def convert(qemu_img: str, source: Path, source_format: Format, target: Pa
     )
 
 
+async def compress(qemu_img: str, source: Path, target: Path) -> None:
+    """`target` becomes a compressed qcow2 with the content of `source`, which is raw."""
+    how = ("-c", "-o", "compression_type=zstd", "-W", "-m", "4")
+    words = ("convert", "-q", "-f", "raw", "-O", "qcow2", *how, str(source), str(target))
+    await _run(qemu_img, *words)
+
+
 async def check(qemu_img: str, file: DiskFile) -> str:
     """What is wrong with the structure of a qcow2 of ours; empty where nothing is.
 

@@ -1,25 +1,15 @@
 """A recipe, followed: fetch, unpack, choose, and write kernel, initramfs and manifest."""
 
-import asyncio
-import hashlib
-import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
-from workstation.core.imaging import modules, packages
+from workstation.core.imaging import manifest, modules, packages
 from workstation.core.imaging.cpio import Archive
 from workstation.core.imaging.recipe import Recipe
+from workstation.core.imaging.work import Progress, in_thread
 from workstation.errors import HostError
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-Progress = Callable[[str, float], None]
-"""Called with what is going on, and how much of the whole is done: 0 to 1."""
 
 
 async def build(recipe: Recipe, work: Path, out: Path, kept: Path, progress: Progress) -> None:
@@ -41,16 +31,6 @@ async def build(recipe: Recipe, work: Path, out: Path, kept: Path, progress: Pro
     progress("Writing the image", 0.9)
     await in_thread(_assemble, recipe, Unpacked(unpacked), out, versions)
     progress("Done", 1.0)
-
-
-async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Like asyncio.to_thread, and when cancelled waits for the thread: it still writes."""
-    running = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +69,8 @@ def _assemble(recipe: Recipe, unpacked: Unpacked, out: Path, versions: Mapping[s
     _add_modules(archive, f"lib/modules/{version}", selection)
     with (out / "initrd").open("wb") as stream:
         archive.write(stream)
-    _write_manifest(recipe, out, version, versions, selection)
+    missing = list(selection.missing)
+    manifest.write(recipe, out, version, versions, missing_modules=missing)
 
 
 def _check(recipe: Recipe, selection: modules.Selection) -> None:
@@ -122,42 +103,3 @@ def _add_modules(archive: Archive, directory: str, selection: modules.Selection)
         archive.file(f"{directory}/{module.name}.ko", module.data)
     archive.file(f"{directory}/modules.dep", modules.dependency_file(selection))
     archive.file(f"{directory}/modules.alias", modules.alias_file(selection))
-
-
-def _write_manifest(
-    recipe: Recipe,
-    out: Path,
-    version: str,
-    versions: Mapping[str, str],
-    selection: modules.Selection,
-) -> None:
-    import yaml
-
-    manifest = {
-        "name": recipe.name,
-        "built": datetime.now(UTC).isoformat(timespec="seconds"),
-        "kernel": version,
-        "ready": recipe.ready,
-        "packages": dict(versions),
-        "files": {path.name: digest(path) for path in sorted(out.iterdir())},
-        "missing_modules": list(selection.missing),
-    }
-    for path in out.iterdir():
-        _flush(path)
-    (out / "image.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
-    _flush(out / "image.yaml")
-    _flush(out)
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """To the disk itself; also a directory's entries."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workstation.errors import InvalidError, NotFoundError
+from workstation.model.units import parse_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,42 @@ class Recipe:
         return self.directory / "rootfs"
 
 
+@dataclass(frozen=True, slots=True)
+class DiskRecipe:
+    """A whole system on a disk, made by mmdebstrap."""
+
+    name: str
+    directory: Path
+    architecture: str
+    suite: str
+    size: int
+    """Of the disk, in MiB."""
+    packages: tuple[str, ...]
+    tools: tuple[str, ...]
+    """Packages that are unpacked to make the disk bootable, and not installed."""
+    description: str = ""
+    ready: str = ""
+    leave_out: tuple[str, ...] = ()
+    """Patterns of paths that dpkg does not install."""
+    keep: tuple[str, ...] = ()
+    """… but these all the same."""
+
+    @property
+    def rootfs(self) -> Path:
+        """Files that are there before the packages are."""
+        return self.directory / "rootfs"
+
+    @property
+    def assemble(self) -> str:
+        """The script that makes a disk of the installed system."""
+        return (self.directory / "assemble").read_text("utf-8")
+
+
 def recipe_names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in root.glob("*/recipe.yaml"))
 
 
-def load_recipe(root: Path, name: str) -> Recipe:
+def load_recipe(root: Path, name: str) -> Recipe | DiskRecipe:
     """Raises NotFoundError where there is none, InvalidError where it cannot be followed."""
     if name not in recipe_names(root):
         raise NotFoundError(
@@ -55,7 +87,9 @@ def load_recipe(root: Path, name: str) -> Recipe:
 
     directory = root / name
     try:
-        return _recipe(directory, yaml.safe_load((directory / "recipe.yaml").read_text("utf-8")))
+        said = yaml.safe_load((directory / "recipe.yaml").read_text("utf-8"))
+        read = _disk_recipe if said.get("kind") == "disk" else _recipe
+        return read(directory, said)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise InvalidError(
             f"the recipe {directory / 'recipe.yaml'} cannot be followed", details=repr(error)
@@ -79,4 +113,20 @@ def _recipe(directory: Path, said: Mapping[str, Any]) -> Recipe:
         files=said.get("files", {}),
         directories=tuple(said.get("directories", ())),
         links=said.get("links", {}),
+    )
+
+
+def _disk_recipe(directory: Path, said: Mapping[str, Any]) -> DiskRecipe:
+    return DiskRecipe(
+        name=said["name"],
+        directory=directory,
+        architecture=said["architecture"],
+        suite=said["suite"],
+        size=parse_size(said["size"]) >> 20,
+        packages=tuple(package for group in said["packages"] for package in group),
+        tools=tuple(said["tools"]),
+        description=said.get("description", ""),
+        ready=said.get("ready", ""),
+        leave_out=tuple(said.get("leave_out", ())),
+        keep=tuple(said.get("keep", ())),
     )

@@ -1,0 +1,51 @@
+"""`image.yaml`: what an image is, written last, when all its files are on the disk."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from workstation.core.imaging.recipe import DiskRecipe, Recipe
+
+NAME = "image.yaml"
+
+
+def write(
+    recipe: Recipe | DiskRecipe,
+    out: Path,
+    kernel: str,
+    versions: Mapping[str, str],
+    **more: object,
+) -> None:
+    """Of the files in `out`, which are made to last first."""
+    import yaml
+
+    manifest = {
+        "name": recipe.name,
+        "built": datetime.now(UTC).isoformat(timespec="seconds"),
+        "kernel": kernel,
+        "ready": recipe.ready,
+        "packages": dict(versions),
+        "files": {path.name: digest(path) for path in sorted(out.iterdir())},
+        **more,
+    }
+    for path in out.iterdir():
+        _flush(path)
+    (out / NAME).write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
+    _flush(out / NAME)
+    _flush(out)
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """To the disk itself; also a directory's entries."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
