@@ -14,6 +14,7 @@
         qemu.log          QEMU's own words
         serial/           what the guest printed on its serial line (qemu/line_log.py)
     $XDG_DATA_HOME/workstation/layers/ID/        frozen layers (core/store.py)
+    $XDG_DATA_HOME/workstation/bundles/ID.json   where a bundle lies that is used in place
     $XDG_DATA_HOME/workstation/making, trash     machines half made, half deleted: never listed
     $XDG_DATA_HOME/workstation/ballast           room to delete something on a full disk
     $XDG_CONFIG_HOME/workstation/                settings.yaml, profiles/
@@ -106,6 +107,7 @@ class Paths:
         self.machines = data / MACHINES
         self.layers = data / "layers"
         self.store_lock = data / "layers.lock"
+        self.bundles = data / "bundles"
         self.making = data / "making"
         self.trash = data / "trash"
         self.ballast = data / "ballast"

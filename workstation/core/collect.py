@@ -17,7 +17,7 @@ def collect(paths: Paths, store: Store, *, dry_run: bool = False, wait: bool = T
     """
     with store.alone(wait=wait):
         rubbish = _rubbish(paths, store)
-        freed = sum(store.size(layer) for layer in rubbish)
+        freed = sum(store.taken(layer) for layer in rubbish)
         graves = [] if dry_run else [store.bury(layer) for layer in rubbish]
     for grave in graves:
         shutil.rmtree(grave, ignore_errors=True)

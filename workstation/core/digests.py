@@ -7,10 +7,8 @@ from pydantic import TypeAdapter
 
 from workstation.core import atomic
 from workstation.core.bundle import chunks
-from workstation.core.store import DIGESTS, MANIFEST, ORIGIN, Store
+from workstation.core.store import ABOUT, DIGESTS, Store
 from workstation.model.bundle import Content
-
-_LEFT_OUT = (DIGESTS, MANIFEST, ORIGIN)
 
 
 def content(directory: Path) -> list[Path]:
@@ -19,7 +17,7 @@ def content(directory: Path) -> list[Path]:
         file
         for file in directory.rglob("*")
         # What is being written beside them has a name that begins with a dot (atomic.py).
-        if file.is_file() and file.name not in _LEFT_OUT and not file.name.startswith(".")
+        if file.is_file() and file.name not in ABOUT and not file.name.startswith(".")
     )
 
 

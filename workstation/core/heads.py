@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workstation.core import atomic, library
-from workstation.core.store import Store
+from workstation.core.store import Source, Store
 from workstation.errors import InvalidError, NotAllowedError
 from workstation.model.layer import Head, History, Memory
 from workstation.model.profile import Firmware, Profile
@@ -119,14 +119,14 @@ def drop_memory(machine: MachinePaths, head: Head) -> None:
         (machine.head(head.id) / MEMORY).unlink(missing_ok=True)
 
 
-def memory_of(store: Store, machine: MachinePaths, head: Head) -> tuple[Extent, Memory]:
+def memory_of(store: Store, machine: MachinePaths, head: Head) -> tuple[Source, Memory]:
     """Where the memory lies that a start goes on from, and what it needs."""
     if head.resume == "head" and head.memory:
         return Extent(machine.head(head.id) / head.memory.name), head.memory
     layer = store.read(head.layer or "")
     if not layer.memory:
         raise NotAllowedError(f"the layer {layer.id} has no memory")
-    return store.extent(layer.id, layer.memory.name), layer.memory
+    return store.source(layer.id, layer.memory.name), layer.memory
 
 
 def is_blank(machine: MachinePaths, head: str) -> bool:

@@ -4,15 +4,14 @@ The memory and the disks belong together only until the guest goes on. So the hi
 memory before the guest is let go, whoever lets it go: a crash after that boots cold.
 """
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from workstation.core import heads
 from workstation.core.agent import set_clock
 from workstation.core.machine import Machine
-from workstation.core.store import Store
-from workstation.errors import HostError
+from workstation.core.store import Source, Store
+from workstation.errors import HostError, WorkstationError
 from workstation.model.events import Severity
 from workstation.model.host import HostFacts
 from workstation.model.layer import Memory
@@ -40,18 +39,30 @@ def open_memory(
     if not head.resume:
         yield None
         return
-    file, memory = heads.memory_of(store, machine.paths, head)
+    source, memory = heads.memory_of(store, machine.paths, head)
     check_resume(machine.name, memory, facts, accelerator)
-    try:
-        descriptor = file.descriptor()
-    except OSError as error:
-        raise HostError(
-            f"the memory of “{machine.name}” cannot be read: {error}", hint=_cold(machine.name)
-        ) from error
-    try:
+    with _handed(machine.name, source) as descriptor:
         yield descriptor
-    finally:
-        os.close(descriptor)
+
+
+@contextmanager
+def _handed(name: str, source: Source) -> Iterator[int]:
+    """The source's own trouble goes before what QEMU says of what it got."""
+    with ExitStack() as opened:
+        try:
+            descriptor = opened.enter_context(source.handed())
+        except OSError as error:
+            raise HostError(
+                f"the memory of “{name}” cannot be read: {error}", hint=_cold(name)
+            ) from error
+        try:
+            yield descriptor
+        except WorkstationError as error:
+            if source.trouble:
+                raise HostError(
+                    f"the memory of “{name}” is not whole: {source.trouble}", hint=_cold(name)
+                ) from error
+            raise
 
 
 def check_resume(name: str, memory: Memory, facts: HostFacts, accelerator: Accelerator) -> None:

@@ -5,6 +5,7 @@
     layers/ID/memory        QEMU's migration stream, where the guest ran
     layers/ID/digests.json  SHA-256 of each file's chunks, added some time after the freeze
     layers/ID/origin.json   who had signed it, where it came in a bundle
+    layers/ID/link.json     where its disks and memory lie, if they stay in a bundle (links.py)
 
 A layer is kept as long as a machine's history leads to it. Whoever adds layers holds the store's
 lock shared until a history names them; the collector holds it alone.
@@ -14,12 +15,15 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import TypeAdapter
 
-from workstation.core import atomic, library
+from workstation.core import atomic, library, links
+from workstation.core.links import LINK, Link
 from workstation.errors import BusyError, NotFoundError
 from workstation.model.bundle import Content
 from workstation.model.layer import Layer
@@ -27,11 +31,31 @@ from workstation.paths import Paths
 from workstation.qemu.blockdev import DiskFile
 from workstation.qemu.extent import Extent
 
+if TYPE_CHECKING:
+    from workstation.core.carried import Carried
+
 MANIFEST = "layer.json"
 DIGESTS = "digests.json"
 ORIGIN = "origin.json"
 
 _CONTENTS = TypeAdapter(dict[str, Content])
+
+ABOUT = (MANIFEST, DIGESTS, ORIGIN, LINK)
+"""What tells of a layer, and is no part of what it holds."""
+
+
+class Source(Protocol):
+    """A file of a layer, wherever it lies."""
+
+    @property
+    def trouble(self) -> Exception | None:
+        """Why what was handed out ended early."""
+
+    def put(self, target: Path) -> None:
+        """`target`, a new file, gets it: by a second name where that can be."""
+
+    def handed(self) -> AbstractContextManager[int]:
+        """A descriptor that gives it, for a QEMU that reads it once."""
 
 
 class Store:
@@ -88,8 +112,40 @@ class Store:
         return DiskFile(place.path, place.offset, place.size, file.format)
 
     def extent(self, layer: str, name: str) -> Extent:
-        """Where a file of a layer lies; it need not be there."""
+        """Where QEMU finds a file of a layer: in its directory, or inside a bundle.
+
+        Raises NotFoundError where that bundle is not there; any other file need not be.
+        """
+        link = self.link(layer)
+        if link and name in link.files:
+            return self._carried.extent(link.bundle, layer, name)
         return Extent(self.directory(layer) / name)
+
+    def source(self, layer: str, name: str) -> Source:
+        """A file of a layer to be read from its beginning to its end."""
+        link = self.link(layer)
+        if link and name in link.files:
+            from workstation.core.carried import CarriedFile
+
+            return CarriedFile(self._carried.bundle(link.bundle), layer, name)
+        return Extent(self.directory(layer) / name)
+
+    def sources(self, layer: str) -> dict[str, Source]:
+        """All that a layer holds, by its names in the layer's directory."""
+        directory, link = self.directory(layer), self.link(layer)
+        names = [str(file.relative_to(directory)) for file in self.files(layer)]
+        left = [*(name for name in names if name not in ABOUT), *(link.files if link else ())]
+        return {name: self.source(layer, name) for name in sorted(left)}
+
+    def link(self, layer: str) -> Link | None:
+        """Which of its files stay in a bundle; None where all of it is in the library."""
+        return links.read(self.directory(layer))
+
+    @cached_property
+    def _carried(self) -> "Carried":
+        from workstation.core.carried import Carried
+
+        return Carried(self.paths)
 
     # -- adding -------------------------------------------------------------
 
@@ -169,9 +225,14 @@ class Store:
                 break
         return found
 
-    def size(self, layer: str) -> int:
-        """Bytes that the layer takes on the disk."""
+    def taken(self, layer: str) -> int:
+        """Bytes that the layer takes on this disk."""
         return sum(file.stat().st_blocks * 512 for file in self.files(layer))
+
+    def size(self, layer: str) -> int:
+        """Bytes that it takes, wherever it lies."""
+        link = self.link(layer)
+        return self.taken(layer) + (sum(link.files.values()) if link else 0)
 
     def digests(self, layer: str) -> dict[str, Content]:
         """What each file holds, by its name; empty while that was not looked at."""

@@ -3,6 +3,8 @@
 import io
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -26,6 +28,11 @@ class Extent:
     def of(cls, place: "Path | Extent") -> "Extent":
         """A path stands for the whole file."""
         return place if isinstance(place, Extent) else Extent(place)
+
+    @property
+    def trouble(self) -> Exception | None:
+        """What is handed out is the file itself: nothing can go wrong beside it."""
+        return None
 
     @property
     def whole(self) -> bool:
@@ -53,11 +60,15 @@ class Extent:
             return self.path.open("rb")
         return BufferedReader(_Window(self), 2**20)
 
-    def descriptor(self) -> int:
-        """The file, open for reading at the beginning of the extent; nothing marks its end."""
+    @contextmanager
+    def handed(self) -> Iterator[int]:
+        """A descriptor that gives the content from its beginning on; nothing marks its end."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        os.lseek(descriptor, self.offset, os.SEEK_SET)
-        return descriptor
+        try:
+            os.lseek(descriptor, self.offset, os.SEEK_SET)
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def put(self, target: Path) -> None:
         """`target`, a new file, gets the content: by a second name where that can be."""

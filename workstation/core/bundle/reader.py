@@ -20,19 +20,9 @@ from workstation.core.bundle.seal import Found
 from workstation.errors import HostError, InvalidError, NotFoundError
 from workstation.model.bundle import BLOCK, Manifest, StoredFile, StoredLayer
 from workstation.model.layer import Layer
+from workstation.qemu.extent import Extent
 
 SUFFIX = ".vmbundle"
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """A piece of a file that QEMU can open in place."""
-
-    path: Path
-    offset: int
-    """A multiple of 512."""
-    size: int
-    """A multiple of 512: what fills the last block is zero, and belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +75,10 @@ class Bundle:
         return file
 
     def extent(self, layer: str, name: str) -> Extent:
-        """Where a file lies that is stored plain; raises InvalidError where it is not."""
+        """Where a file lies that is stored plain; raises InvalidError where it is not.
+
+        What fills its last block is zero, and belongs to it.
+        """
         file = self.file(layer, name)
         if file.form != "plain":
             raise InvalidError(

@@ -1,0 +1,82 @@
+"""Layers whose large files stay in a bundle: what the library remembers of where those are.
+
+    layers/ID/link.json     which bundle holds the layer's disks and memory, and how large they are
+    bundles/ID.json         where that bundle was seen last
+
+Where in the bundle they lie is the bundle's own knowledge (bundle/reader.py). Imported by
+`workstation list`: quick modules only.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from workstation.core import atomic
+
+LINK = "link.json"
+
+
+class Link(NamedTuple):
+    """The content of `link.json`."""
+
+    bundle: str
+    """The bundle's id."""
+    files: dict[str, int]
+    """Bytes of each file that stays in it, by name."""
+
+
+class Place(NamedTuple):
+    """The content of a file in `bundles`."""
+
+    path: str
+    medium: str = ""
+    """What a person calls the medium that it lies on; empty where it cannot be pulled out."""
+    inside: str = ""
+    """Its path on that medium, wherever that is mounted."""
+    signer: str = ""
+    """The public key that signed it."""
+
+
+def read(directory: Path) -> Link | None:
+    """Of the layer with that directory; None where all of it is there."""
+    with suppress(OSError, ValueError, TypeError):
+        return Link(**json.loads((directory / LINK).read_text()))
+    return None
+
+
+def write(directory: Path, link: Link) -> None:
+    """Of a layer that is being made."""
+    (directory / LINK).write_text(json.dumps(link._asdict(), indent=1))
+
+
+def place(bundles: Path, bundle: str) -> Place | None:
+    """Where that bundle was seen last."""
+    with suppress(OSError, ValueError, TypeError):
+        return Place(**json.loads((bundles / f"{bundle}.json").read_text()))
+    return None
+
+
+def remember(bundles: Path, bundle: str, seen: Place) -> None:
+    bundles.mkdir(mode=0o700, exist_ok=True)
+    atomic.write(bundles / f"{bundle}.json", json.dumps(seen._asdict(), indent=1))
+
+
+def bundles_below(layers: Path, layer: str | None) -> Iterator[str]:
+    """The bundles that a layer and those below it lie in; broken ones end the chain."""
+    seen: set[str] = set()
+    while layer:
+        if (link := read(layers / layer)) and link.bundle not in seen:
+            seen.add(link.bundle)
+            yield link.bundle
+        try:
+            layer = json.loads((layers / layer / "layer.json").read_text())["parent"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+
+
+def named(seen: Place) -> str:
+    """What to plug in, in a person's words."""
+    file = seen.path.rpartition("/")[2]
+    return f"the stick “{seen.medium}” with {file}" if seen.medium else seen.path
