@@ -7,7 +7,7 @@ was seen last, at the same place on every medium that is plugged in, and on thos
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,8 @@ from workstation.core import links, media
 from workstation.core.bundle import chunks, verify
 from workstation.core.bundle.reader import SUFFIX, Bundle, open_bundle
 from workstation.core.links import Place
-from workstation.errors import NotFoundError, WorkstationError
-from workstation.model.bundle import StoredFile
+from workstation.errors import InvalidError, NotFoundError, WorkstationError
+from workstation.model.bundle import Content, StoredFile
 from workstation.paths import Paths
 from workstation.qemu.extent import Extent
 
@@ -47,13 +47,20 @@ class Carried:
             if _stamp(bundle.path) == stamp:
                 return bundle
         found = self._find(identity)
-        if stamp := _stamp(found.path):
-            self._open[identity] = (stamp, found)
+        if now := _stamp(found.path):
+            self._open[identity] = (now, found)
         return found
 
     def extent(self, identity: str, layer: str, name: str) -> Extent:
         """Where a file lies that QEMU reads in place."""
         return self.bundle(identity).extent(layer, name)
+
+    def differing(
+        self, identity: str, layer: str, known: Mapping[str, Content], names: Iterable[str]
+    ) -> list[str]:
+        """Those of a layer's files that are not as they were; reads all of them."""
+        bundle = self.bundle(identity)
+        return [name for name in names if not _is(bundle, bundle.file(layer, name), known)]
 
     def _find(self, identity: str) -> Bundle:
         seen = links.place(self._bundles, identity)
@@ -90,6 +97,18 @@ def remember(bundles: Path, bundle: Bundle) -> None:
             inside=str(path.relative_to(carried.path)) if carried else "",
         ),
     )
+
+
+def _is(bundle: Bundle, file: StoredFile, known: Mapping[str, Content]) -> bool:
+    """Whether a file is what its bundle says, and what the library knew of it."""
+    before = known.get(file.name)
+    if before and (before.size, before.digests) != (file.size, file.digests):
+        return False
+    try:
+        verify.check_content(bundle, [file], lambda done: None)
+    except InvalidError:
+        return False
+    return True
 
 
 def _candidates(seen: Place | None) -> Iterator[Path]:
@@ -153,6 +172,8 @@ class CarriedFile:
 
     def put(self, target: Path) -> None:
         put(self._bundle, self._file, target)
+
+    copy = put
 
     @contextmanager
     def handed(self) -> Iterator[int]:

@@ -89,6 +89,10 @@ async def _problems(
     except WorkstationError as error:
         yield str(error), ""
         return
+    link = store.link(layer)
+    if link and (away := _away(store, link.bundle)):
+        yield away, "plug it in, and check again"
+        return
     for drive, file in manifest.drives.items():
         disk = store.disk_file(manifest, drive)
         if not disk.there():
@@ -108,6 +112,15 @@ async def _problems(
         if repair:
             store.protect(layer)
         yield f"{', '.join(writable)} can be written", _mended(repair, "made read-only")
+
+
+def _away(store: Store, bundle: str) -> str:
+    """Why a bundle that a layer lies in cannot be looked at; empty where it can."""
+    try:
+        store.bundle(bundle)
+    except WorkstationError as error:
+        return str(error)
+    return ""
 
 
 def _writable(store: Store, layer: str) -> list[str]:

@@ -51,8 +51,11 @@ def record(directory: Path, found: dict[str, Content]) -> None:
 
 def differing(store: Store, layer: str) -> list[str]:
     """Names of the files that are missing or not as they were; reads all; call it in a thread."""
-    directory, bad = store.directory(layer), []
+    directory, link = store.directory(layer), store.link(layer)
+    bad = store.carried_differing(layer) if link else []
     for name, known in store.digests(layer).items():
+        if link and name in link.files:
+            continue
         file = directory / name
         if not file.is_file() or of_file(file) != known:
             bad.append(name)

@@ -7,14 +7,13 @@ that stands on it, is made anew.
 """
 
 import asyncio
-import shutil
 from pathlib import Path
 
 from workstation.core import heads
 from workstation.core.freeze import Progress, check_room
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, moving
-from workstation.core.store import DIGESTS, MANIFEST, Store
+from workstation.core.store import Source, Store
 from workstation.errors import NotAllowedError
 from workstation.model.host import HostFacts
 from workstation.model.layer import Head, History, Layer
@@ -140,9 +139,10 @@ async def _made_anew(
 ) -> Layer:  # fmt: skip
     """The layer again, on another parent; with what is to be merged copied into it."""
     with store.making() as directory:
-        for file in store.directory(old.id).iterdir():
-            if file.name not in (MANIFEST, DIGESTS) and not file.name.startswith("."):
-                await asyncio.to_thread(_second, file, directory / file.name, merge is not None)
+        store.carry_origin(old.id, directory)
+        for name, source in store.sources(old.id).items():
+            writable = merge is not None and name.endswith(".qcow2")
+            await asyncio.to_thread(_second, source, directory / name, writable)
         drives = dict(old.drives)
         if merge:
             async with workbench(facts) as session:
@@ -152,8 +152,8 @@ async def _made_anew(
                         top = DiskFile(directory / old.drives[drive].name)
                         await merge_top(session, (top, *chain), progress)
                     else:
-                        source = store.directory(merge.id) / below.name
-                        (directory / below.name).hardlink_to(source)
+                        source = store.source(merge.id, below.name)
+                        await asyncio.to_thread(source.put, directory / below.name)
                         drives[drive] = below
         made = old.model_copy(update={"id": directory.name, "parent": parent, "drives": drives})
         store.describe(made, directory)
@@ -161,12 +161,10 @@ async def _made_anew(
     return made
 
 
-def _second(source: Path, target: Path, writable: bool) -> None:
+def _second(source: Source, target: Path, writable: bool) -> None:
     """Another name for what stays as it is, a copy of an overlay that is to be written."""
-    if source.is_dir():
-        shutil.copytree(source, target)
-    elif writable and source.suffix == ".qcow2":
-        shutil.copyfile(source, target)
-        target.chmod(0o600)
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    if writable:
+        source.copy(target)
     else:
-        target.hardlink_to(source)
+        source.put(target)

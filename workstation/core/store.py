@@ -32,6 +32,7 @@ from workstation.qemu.blockdev import DiskFile
 from workstation.qemu.extent import Extent
 
 if TYPE_CHECKING:
+    from workstation.core.bundle.reader import Bundle
     from workstation.core.carried import Carried
 
 MANIFEST = "layer.json"
@@ -53,6 +54,9 @@ class Source(Protocol):
 
     def put(self, target: Path) -> None:
         """`target`, a new file, gets it: by a second name where that can be."""
+
+    def copy(self, target: Path) -> None:
+        """The same, and it may be written."""
 
     def handed(self) -> AbstractContextManager[int]:
         """A descriptor that gives it, for a QEMU that reads it once."""
@@ -137,9 +141,26 @@ class Store:
         left = [*(name for name in names if name not in ABOUT), *(link.files if link else ())]
         return {name: self.source(layer, name) for name in sorted(left)}
 
+    def carry_origin(self, layer: str, directory: Path) -> None:
+        """What is made of a layer in that directory comes from where the layer comes from."""
+        with suppress(FileNotFoundError):
+            (directory / ORIGIN).hardlink_to(self.directory(layer) / ORIGIN)
+
     def link(self, layer: str) -> Link | None:
         """Which of its files stay in a bundle; None where all of it is in the library."""
         return links.read(self.directory(layer))
+
+    def bundle(self, identity: str) -> "Bundle":
+        """The bundle that layers lie in; raises NotFoundError where it is not there."""
+        return self._carried.bundle(identity)
+
+    def carried_differing(self, layer: str) -> list[str]:
+        """Of the files that stay in a bundle, those that are not as they were; reads all of them.
+
+        Raises NotFoundError where the bundle is not there.
+        """
+        link, known = self.link(layer), self.digests(layer)
+        return self._carried.differing(link.bundle, layer, known, link.files) if link else []
 
     @cached_property
     def _carried(self) -> "Carried":
