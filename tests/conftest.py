@@ -166,7 +166,14 @@ class Shell:
         begin, end = (f"{word}{mark}\r\n".encode() for word in ("begin-", "end-"))
         # The quotes keep the echo of the typed line from looking like the answer.
         self.type(f"echo begin''-{mark}; {command}; echo end''-{mark}")
-        async with asyncio.timeout(seconds):
-            await self._reader.readuntil(begin)
-            answer = await self._reader.readuntil(end)
-        return answer.removesuffix(end).decode(errors="replace").replace("\r\n", "\n").rstrip("\n")
+        said = b""
+        try:
+            async with asyncio.timeout(seconds):
+                while end not in said:
+                    piece = await self._reader.read(4096)
+                    assert piece, f"the line ended after {said!r}"
+                    said += piece
+        except TimeoutError as error:
+            raise AssertionError(f"“{command}” does not end; the guest said {said!r}") from error
+        answer = said.partition(begin)[2].partition(end)[0]
+        return answer.decode(errors="replace").replace("\r\n", "\n").rstrip("\n")

@@ -87,9 +87,8 @@ async def test_an_overlay_that_was_only_added_is_not_taken_for_the_head(
     machine = station.machine("one")
     await machine.settled()
     assert machine.monitor
-    facts = await station.host_facts()
     old = heads.read_history(machine.paths).head.id
-    new = await heads.make_head(facts.qemu_img, machine.paths, {"drive0": 16 << 20})
+    new = await heads.make_head(machine.paths, {"drive0": 16 << 20})
     node = overlay_node(
         f"drive0.{new}",
         DiskFile(machine.paths.overlay(new, "drive0")),

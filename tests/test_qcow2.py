@@ -129,19 +129,41 @@ def test_a_raw_image_is_as_large_as_its_file(tmp_path: Path) -> None:
     assert qcow2.virtual_size(path, "raw") == 1024
 
 
-async def test_a_new_overlay_names_no_backing_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1, 512, 5 * 2**20, 100 * 2**30, 5 * 2**40, qcow2.LARGEST])
+def test_a_blank_image_is_what_qemu_img_takes_for_one(tmp_path: Path, size: int) -> None:
     target = tmp_path / "head, \"new\" 'one'.qcow2"
-    await image.create_overlay("qemu-img", target, 5 * 2**20)
+    qcow2.create_blank(target, size)
+    qemu_img("check", "-f", "qcow2", target)
     header = qcow2.check_self_contained(target)
-    assert header.size == 5 * 2**20
+    assert header.size == -(-size // 512) * 512
+    assert qcow2.is_blank(target)
     assert target.stat().st_mode & 0o077 == 0
+    assert target.stat().st_blocks * 512 <= 256 * 2**10
+
+
+def test_what_is_written_to_a_blank_image_is_kept(tmp_path: Path) -> None:
+    target = tmp_path / "disk.qcow2"
+    qcow2.create_blank(target, 3 * 2**40)
+    write = ["-c", "write -P 7 0 64k", "-c", f"write -P 9 {2**41} 1M"]
+    read = ["-c", "read -P 7 0 64k", "-c", f"read -P 9 {2**41} 1M", "-c", "read -P 0 1G 1M"]
+    for commands in (write, read):
+        subprocess.run(["qemu-io", "-f", "qcow2", *commands, target], check=True)
+    qemu_img("check", "-f", "qcow2", target)
+    assert not qcow2.is_blank(target)
+
+
+@pytest.mark.parametrize("size", [0, -1, qcow2.LARGEST + 1])
+def test_a_blank_image_of_no_size_or_too_much_is_refused(tmp_path: Path, size: int) -> None:
+    with pytest.raises(InvalidError, match="cannot have"):
+        qcow2.create_blank(tmp_path / "disk.qcow2", size)
+    assert not list(tmp_path.iterdir())
 
 
 async def test_qemu_img_is_ended_when_its_caller_is_cancelled(tmp_path: Path) -> None:
     fake = tmp_path / "qemu-img"
     fake.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec cat /dev/zero >/dev/null\n")
     fake.chmod(0o700)
-    task = asyncio.create_task(image.create_overlay(str(fake), tmp_path / "x", 1))
+    task = asyncio.create_task(image.convert(str(fake), tmp_path / "x", "raw", tmp_path / "y"))
     pid = tmp_path / "pid"
     await eventually(lambda: pid.exists() and pid.read_text().endswith("\n"))
     task.cancel()

@@ -38,7 +38,7 @@ async def create_machine(
         await asyncio.to_thread(_adopt_boot_files, definition.profile, images, machine)
         base = await asyncio.to_thread(_make_base, store, images, machine, definition.profile)
         sizes = _sizes(store, base, definition.profile)
-        head = await heads.make_head(facts.qemu_img, machine, sizes)
+        head = await heads.make_head(machine, sizes)
         await _make_variables(facts, definition.profile, machine.overlay(head, "nvram"))
         heads.write_history(machine, History(head=Head(id=head, layer=base)))
         write_definition(machine, definition, name)

@@ -121,7 +121,7 @@ def provenance(machine: Machine) -> Memory:
 # -- a machine that is off ----------------------------------------------------------
 
 
-async def freeze_at_rest(machine: Machine, store: Store, qemu_img: str, wish: Wish) -> Layer:
+async def freeze_at_rest(machine: Machine, store: Store, wish: Wish) -> Layer:
     """The head of a machine without QEMU becomes a layer; a blank head takes its place."""
     paths = machine.paths
     history = heads.read_history(paths)
@@ -131,7 +131,7 @@ async def freeze_at_rest(machine: Machine, store: Store, qemu_img: str, wish: Wi
     check_room(paths.data, 0)
     async with moving(machine, store, Pending()):
         with store.adding(), store.making() as directory:
-            await heads.make_head(qemu_img, paths, heads.sizes_of(paths, old.id), new)
+            await heads.make_head(paths, heads.sizes_of(paths, old.id), new)
             memory, resume = await _memory_at_rest(store, paths, old, directory)
             layer = _gather(machine, store, directory, old, wish, memory)
             _copy_tpm(paths, directory)
@@ -157,9 +157,7 @@ async def _memory_at_rest(
 # -- a machine that runs ------------------------------------------------------------
 
 
-async def freeze_live(
-    machine: Machine, store: Store, qemu_img: str, wish: Wish, progress: Progress
-) -> Layer:
+async def freeze_live(machine: Machine, store: Store, wish: Wish, progress: Progress) -> Layer:
     """The same while the guest runs; it stands still for the switch of its drives only.
 
     All that needs room is written before the switch, which cannot be undone.
@@ -173,7 +171,7 @@ async def freeze_live(
     layer_id = heads.new_id()
     async with moving(machine, store, Pending(new, layer_id, wish.tag, running)):
         with store.adding(), store.making(layer_id) as directory:
-            await heads.make_head(qemu_img, paths, heads.sizes_of(paths, old.id), new)
+            await heads.make_head(paths, heads.sizes_of(paths, old.id), new)
             await take_picture(monitor, directory / PICTURE)
             memory = provenance(machine) if wish.memory else None
             layer = _gather(machine, store, directory, old, wish, memory)

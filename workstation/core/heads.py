@@ -17,7 +17,7 @@ from workstation.errors import InvalidError, NotAllowedError
 from workstation.model.layer import Head, History, Memory
 from workstation.model.profile import Firmware, Profile
 from workstation.paths import MachinePaths
-from workstation.qemu import image, qcow2
+from workstation.qemu import qcow2
 from workstation.qemu.blockdev import DiskFile
 from workstation.qemu.extent import Extent
 
@@ -64,17 +64,19 @@ def drive_ids(profile: Profile) -> list[str]:
     return [*drives, "nvram"] if profile.boot.firmware is not Firmware.BIOS else drives
 
 
-async def make_head(
-    qemu_img: str, machine: MachinePaths, sizes: Mapping[str, int], head: str = ""
-) -> str:
+async def make_head(machine: MachinePaths, sizes: Mapping[str, int], head: str = "") -> str:
     """A new head with a blank overlay a drive, `sizes` in bytes, that lasts; returns its id."""
     head = head or new_id()
+    await asyncio.to_thread(_make_head, machine, sizes, head)
+    return head
+
+
+def _make_head(machine: MachinePaths, sizes: Mapping[str, int], head: str) -> None:
     machine.heads.mkdir(mode=0o700, exist_ok=True)
     machine.head(head).mkdir(mode=0o700)
     for drive, size in sizes.items():
-        await image.create_overlay(qemu_img, machine.overlay(head, drive), size)
-    await asyncio.to_thread(sync, machine.head(head))
-    return head
+        qcow2.create_blank(machine.overlay(head, drive), size)
+    sync(machine.head(head))
 
 
 def sizes_of(machine: MachinePaths, head: str) -> dict[str, int]:

@@ -107,7 +107,6 @@ class Layers:
 
     async def _freeze(self, name: str, wish: freeze.Wish, title: str) -> Layer:
         station, machine = self._station, self._station.machine(name)
-        facts = await station.host_facts()
         await machine.settled()
         with (
             station.working(title, unit="B") as progress,
@@ -118,9 +117,9 @@ class Layers:
                 moves.check_new_tag(name, self.names_of(name), wish.tag)
             if machine.pair():
                 told = _told(progress)
-                layer = await freeze.freeze_live(machine, self.store, facts.qemu_img, wish, told)
+                layer = await freeze.freeze_live(machine, self.store, wish, told)
             else:
-                layer = await freeze.freeze_at_rest(machine, self.store, facts.qemu_img, wish)
+                layer = await freeze.freeze_at_rest(machine, self.store, wish)
         self._warn_of_length(name, layer)
         await station.digest()
         return layer
@@ -172,7 +171,6 @@ class Layers:
 
     async def _go_back(self, name: str, tag: str, title: str) -> None:
         station, machine = self._station, self._station.machine(name)
-        facts = await station.host_facts()
 
         async def end() -> None:
             if machine.pair():
@@ -181,7 +179,7 @@ class Layers:
         with station.working(title, cancellable=False):
             with verbs.holding(machine, Verb.REVERT, station.front_end):
                 await mend(machine, self.store)
-                await moves.revert(machine, self.store, facts, tag, end)
+                await moves.revert(machine, self.store, tag, end)
             await station.start(name, force=True)
         await asyncio.to_thread(collect_quietly, station.paths, self.store)
 

@@ -100,7 +100,6 @@ async def suspend(machine: Machine, monitor: Monitor, progress: Progress) -> Non
 async def revert(
     machine: Machine,
     store: Store,
-    facts: HostFacts,
     wanted: str,
     end: Callable[[], Awaitable[None]],
 ) -> None:
@@ -113,7 +112,7 @@ async def revert(
         with store.adding():
             history = heads.read_history(paths)
             layer = find_layer(machine.name, store, history, wanted)
-            await heads.make_head(facts.qemu_img, paths, _sizes_at(store, layer), new)
+            await heads.make_head(paths, _sizes_at(store, layer), new)
             head = Head(id=new, layer=layer.id, resume="layer" if layer.memory else "")
             after = history.model_copy(update={"head": head})
             with heads.prepared_history(paths, after) as write_history:
@@ -156,7 +155,7 @@ async def clone(
     with store.adding(), library.making(paths, name) as machine:
         store.chain(layer.id)  # nobody has deleted it meanwhile
         _link_boot(store, layer, machine.boot)
-        head = await heads.make_head(facts.qemu_img, machine, _sizes_at(store, layer))
+        head = await heads.make_head(machine, _sizes_at(store, layer))
         heads.restore_tpm(store.directory(layer.id), machine)
         if copying:
             await copy_layers(machine, store, facts, layer, head, copying)

@@ -294,13 +294,17 @@ class Workstation:
         A frozen machine goes on where it was; `cold` boots its disks of that moment instead.
         """
         machine = self._find(name)
-        if machine.definition and not force:
-            await asyncio.to_thread(admission.check, self.paths, name, machine.definition.profile)
-        facts = await self.host_facts()
+        facts, _ = await asyncio.gather(self.host_facts(), self._admit(machine, force=force))
         choice = self._accelerator(machine, facts)
         with self._activities.running(f"start {name}", cancellable=False):
             await verbs.start(self.paths, machine, facts, choice, self.front_end, cold=cold)
         self._tell_ports(machine)
+
+    async def _admit(self, machine: Machine, *, force: bool) -> None:
+        """Raise OvercommitError where the host lacks the memory, unless forced."""
+        if machine.definition and not force:
+            profile = machine.definition.profile
+            await asyncio.to_thread(admission.check, self.paths, machine.name, profile)
 
     def _accelerator(self, machine: Machine, facts: HostFacts) -> Choice:
         wanted = machine.definition.profile.machine.accelerator if machine.definition else None

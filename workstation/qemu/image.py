@@ -27,14 +27,6 @@ async def _call(qemu_img: str, *arguments: str) -> tuple[int, str]:
     return process.returncode or 0, errors.decode(errors="replace").strip()[-2000:]
 
 
-async def create_overlay(qemu_img: str, target: Path, size: int) -> None:
-    """A new blank qcow2 of `size` bytes.
-
-    No backing file is written into it: what it stands on is said when it is opened.
-    """
-    await _run(qemu_img, "create", "-q", "-f", "qcow2", str(target), str(size))
-
-
 async def convert(qemu_img: str, source: Path, source_format: Format, target: Path) -> None:
     """`target` becomes a qcow2 with the content of `source`."""
     await _run(

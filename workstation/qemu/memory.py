@@ -57,6 +57,7 @@ async def _finished(monitor: Monitor, progress: Callable[[float, float], None]) 
         answer = await monitor.execute("query-migrate")
         status, ram = answer.get("status", ""), answer.get("ram", {})
         if status == "completed":
+            await _let_go(monitor)
             return Saved(ram.get("total", 0), answer.get("downtime", 0) / 1000)
         if status in ("failed", "cancelled"):
             reason = answer.get("error-desc", status)
@@ -71,6 +72,13 @@ async def _finished(monitor: Monitor, progress: Callable[[float, float], None]) 
             forced = True
             await monitor.execute("stop")
         await monitor.stirred(_POLL_SECONDS)
+
+
+async def _let_go(monitor: Monitor) -> None:
+    """QEMU says “completed” a moment before the guest may go on: until then it refuses `cont`
+    (softmmu/runstate.c and migration.c: the run state changes after the migration's)."""
+    while (await monitor.execute("query-status"))["status"] == "finish-migrate":  # noqa: ASYNC110
+        await asyncio.sleep(_POLL_SECONDS / 10)
 
 
 async def give_up(monitor: Session) -> None:
