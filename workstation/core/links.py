@@ -23,8 +23,16 @@ class Link(NamedTuple):
 
     bundle: str
     """The bundle's id."""
-    files: dict[str, int]
-    """Bytes of each file that stays in it, by name."""
+    files: dict[str, list[int]]
+    """Offset and bytes of each file that stays in it, by name, as they were at the opening.
+
+    QEMU is given what the bundle itself says; these tell which node of a running one it is.
+    """
+
+    @property
+    def size(self) -> int:
+        """Bytes in the bundle."""
+        return sum(size for _, size in self.files.values())
 
 
 class Place(NamedTuple):

@@ -118,17 +118,24 @@ class Store:
     def extent(self, layer: str, name: str) -> Extent:
         """Where QEMU finds a file of a layer: in its directory, or inside a bundle.
 
-        Raises NotFoundError where that bundle is not there; any other file need not be.
+        What has settled in goes before the bundle. Raises NotFoundError where that is needed and
+        not there; any other file need not be.
         """
-        link = self.link(layer)
-        if link and name in link.files:
+        link = self._link_of(layer, name)
+        if link:
             return self._carried.extent(link.bundle, layer, name)
         return Extent(self.directory(layer) / name)
 
+    def _link_of(self, layer: str, name: str) -> Link | None:
+        """Where the file has to be read in a bundle."""
+        link = self.link(layer)
+        away = link and name in link.files and not (self.directory(layer) / name).exists()
+        return link if away else None
+
     def source(self, layer: str, name: str) -> Source:
         """A file of a layer to be read from its beginning to its end."""
-        link = self.link(layer)
-        if link and name in link.files:
+        link = self._link_of(layer, name)
+        if link:
             from workstation.core.carried import CarriedFile
 
             return CarriedFile(self._carried.bundle(link.bundle), layer, name)
@@ -136,10 +143,13 @@ class Store:
 
     def sources(self, layer: str) -> dict[str, Source]:
         """All that a layer holds, by its names in the layer's directory."""
+        return {name: self.source(layer, name) for name in self.contents(layer)}
+
+    def contents(self, layer: str) -> list[str]:
+        """The names of the files that make up a layer; `extent` says where each lies."""
         directory, link = self.directory(layer), self.link(layer)
-        names = [str(file.relative_to(directory)) for file in self.files(layer)]
-        left = [*(name for name in names if name not in ABOUT), *(link.files if link else ())]
-        return {name: self.source(layer, name) for name in sorted(left)}
+        names = {str(file.relative_to(directory)) for file in self.files(layer)}
+        return sorted((names | set(link.files if link else ())) - set(ABOUT))
 
     def carry_origin(self, layer: str, directory: Path) -> None:
         """What is made of a layer in that directory comes from where the layer comes from."""
@@ -253,7 +263,7 @@ class Store:
     def size(self, layer: str) -> int:
         """Bytes that it takes, wherever it lies."""
         link = self.link(layer)
-        return self.taken(layer) + (sum(link.files.values()) if link else 0)
+        return self.taken(layer) + (link.size if link else 0)
 
     def digests(self, layer: str) -> dict[str, Content]:
         """What each file holds, by its name; empty while that was not looked at."""

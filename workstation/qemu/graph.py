@@ -4,12 +4,13 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from workstation.errors import MonitorError, room_hint
 from workstation.model.profile import Cache
-from workstation.qemu.blockdev import FILE, DiskFile, nodes, overlay_node
+from workstation.qemu.blockdev import FILE, HOST, DiskFile, nodes, overlay_node
 from workstation.qemu.extent import Extent
 from workstation.qemu.monitor import Monitor, Session
 
@@ -84,6 +85,39 @@ async def same_file(session: Session, extent: Extent) -> str:
         if wanted and name.endswith(FILE) and _place(_extent(node["file"])) == wanted:
             return name.removesuffix(FILE)
     return ""
+
+
+async def parts(session: Session) -> dict[str, Extent]:
+    """The images that lie inside larger files: where, by their nodes' names."""
+    found = {}
+    for name, node in (await _nodes(session)).items():
+        if name.endswith(FILE) and node["drv"] == "raw":
+            extent = _extent(node["file"])
+            if not extent.whole:
+                found[name.removesuffix(FILE)] = extent
+    return found
+
+
+async def point(session: Session, node: str, extent: Extent) -> None:
+    """An image that lies inside a larger file is read elsewhere from now on: the same bytes.
+
+    The guest may run. Raises MonitorError, and then nothing has changed.
+    """
+    known = await _nodes(session)
+    host = next(name for number in count() if (name := f"{node}{HOST}{number}") not in known)
+    opened = {"driver": "file", "node-name": host, "filename": str(extent.path), "read-only": True}
+    await session.execute("blockdev-add", **opened)
+    place = {} if extent.whole else {"offset": extent.offset, "size": extent.length()}
+    part = {"driver": "raw", "node-name": f"{node}{FILE}", "read-only": True, "file": host}
+    try:
+        await session.execute("blockdev-reopen", options=[{**part, **place}])
+    except MonitorError:
+        await session.execute("blockdev-del", **{"node-name": host})
+        raise
+    for name in known:
+        if name.startswith(f"{node}{HOST}"):
+            with suppress(MonitorError):  # the one from its start goes by itself
+                await session.execute("blockdev-del", **{"node-name": name})
 
 
 def _extent(filename: str) -> Extent:
