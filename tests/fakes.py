@@ -20,6 +20,8 @@ from typing import Any, Self, cast
 from textual.pilot import Pilot
 
 from tests.fake_layers import NOW, FakeLayers, a_layer, demo_past, recent, screen_of_a_guest
+from tests.fake_session import FakeSession
+from workstation.core.session import Link
 from workstation.core.workstation import Workstation
 from workstation.errors import InvalidError, NotFoundError, OvercommitError, WorkstationError
 from workstation.model.events import (
@@ -117,6 +119,7 @@ class FakeWorkstation(Workstation):
         self.calm = False
         self.focused: str | None = None
         self.serial: dict[str, bytes] = {}
+        self.sessions: dict[str, FakeSession] = {}
         self.history: dict[str, list[Sample]] = {}
         self.texts: dict[str, str] = {}
         self.facts = HostFacts(
@@ -199,6 +202,12 @@ class FakeWorkstation(Workstation):
 
     def serial_tail(self, name: str, *, size: int = 65_536) -> bytes:
         return self.serial.get(name, b"")[-size:]
+
+    def session(self, name: str) -> FakeSession:
+        view = self._views[name]
+        link = Link.OPEN if view.state.live else Link.OFF
+        self.sessions[name] = FakeSession(self.serial.get(name, b""), link)
+        return self.sessions[name]
 
     def qemu_log_tail(self, name: str) -> str:
         return ""

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 from textual.widgets import Button, Input
@@ -26,6 +24,7 @@ from workstation.model.machine import State, Verb
 from workstation.ui.app import WorkstationApp
 from workstation.ui.commands import COMMANDS
 from workstation.ui.commands.base import MachineCommand
+from workstation.ui.console.screen import ConsoleScreen
 from workstation.ui.dialogs.confirm import Confirm
 from workstation.ui.dialogs.doctor import DoctorDialog
 from workstation.ui.dialogs.error import ErrorDialog
@@ -345,21 +344,14 @@ def handed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("key", ["c", "enter"])
-async def test_console_attaches_with_the_terminal_handed_over(
-    key: str, handed: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def attach(station: Any, name: str) -> None:
-        handed.append(f"attached to {name}")
-
-    console = ModuleType("workstation.core.console")
-    console.attach = attach  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "workstation.core.console", console)
+async def test_console_opens_on_the_selected_machine(key: str) -> None:
     async with opened(library()) as (app, pilot):
         app.library.go_to("sales-demo")
         await pilot.press(key)
-        await until(pilot, lambda: "resumed" in handed)
-        assert handed == ["suspended", "attached to sales-demo", "resumed"]
-        assert "sales-demo" in shown(app)
+        await until(pilot, lambda: isinstance(app.screen, ConsoleScreen))
+        await until(pilot, lambda: "uptime" in shown(app))
+        await pilot.press("ctrl+right_square_bracket")
+        await until(pilot, lambda: app.screen is app.library)
 
 
 def editor(path: Path, *steps: str) -> str:

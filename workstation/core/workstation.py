@@ -20,6 +20,7 @@ from workstation.core.machine import Machine
 from workstation.core.mending import Mending
 from workstation.core.sampling import INTERVAL, Sampler
 from workstation.core.screen.room import Screens
+from workstation.core.session import Session
 from workstation.core.settings import load_settings, save_theme
 from workstation.errors import InvalidError
 from workstation.model.events import (
@@ -244,6 +245,10 @@ class Workstation:
     def serial_tail(self, name: str, *, size: int = 65_536) -> bytes:
         """The end of what the guest printed on its serial line; raw bytes of a guest."""
         return serial.tail(self._find(name).paths.serial_log, size)
+
+    def session(self, name: str) -> Session:
+        """A screen's hold on the machine's serial line."""
+        return Session(self._find(name))
 
     def qemu_log_tail(self, name: str) -> str:
         return verbs.log_tail(self._find(name))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FIRST_FRAME = 0.03
 """Seconds that the first frame's painting has to itself."""
+_KEYED = ("quit", "help_quit", "command_palette")
+
 LEAVING = 5.0
 """Seconds that letting go of the machines may take before the program ends all the same."""
 
@@ -121,6 +123,12 @@ class WorkstationApp(App[None]):
         if not self.station:
             return []
         return [name for name, view in self.station.machines.items() if view.state.live]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The program's keys (ctrl+q, ctrl+p, ctrl+c) are not in the way of a guest's."""
+        if action in _KEYED and isinstance(self.screen, Desk) and self.screen.takes_keys:
+            return False
+        return super().check_action(action, parameters)
 
     # -- commands and their failures ----------------------------------------
 

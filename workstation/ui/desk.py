@@ -51,6 +51,11 @@ class Desk(Screen[None]):
         """Long work that has not ended, oldest first."""
         return []
 
+    @property
+    def takes_keys(self) -> bool:
+        """Whether all keys go to a guest: the program's own must not be in their way."""
+        return False
+
     def signs(self) -> Iterable[Look]:
         """The signs that the help explains."""
         return ()

@@ -84,17 +84,21 @@ class Stop(MachineCommand):
 
 
 class Console(MachineCommand):
-    """Work at the guest's serial line, full size. ctrl+] leads back; the guest goes on."""
+    """Work at the guest's serial line, full size. The guest goes on when you leave."""
 
     id, label, verb = "console", "Console", "console"
     keys, shown_key = "c,enter", "c"
 
     async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
-        from workstation.core.console import attach
-        from workstation.ui.handover import terminal
+        await asyncio.to_thread(_import_console)
+        from workstation.ui.console.screen import ConsoleScreen
 
-        with terminal(desk.app):
-            await attach(station, view.name)
+        desk.app.push_screen(ConsoleScreen(station, view.name))
+
+
+def _import_console() -> None:
+    """The emulator takes a while to load, and the screen goes on meanwhile."""
+    import workstation.ui.console.screen  # noqa: F401
 
 
 class Pause(MachineCommand):

@@ -1,0 +1,288 @@
+"""The text console: a guest's serial line, full size, with one line of ours below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import events, getters, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from workstation.core.session import Link, Session
+from workstation.core.terminal.look import Look
+from workstation.model.text import safe_line
+from workstation.ui.commands.base import Command, bindings
+from workstation.ui.commands.console import COMMANDS
+from workstation.ui.console.search import SearchBox
+from workstation.ui.console.status import left_of, right_of
+from workstation.ui.console.view import TerminalView
+from workstation.ui.desk import Desk
+from workstation.ui.feed import Batch, Feed
+from workstation.ui.guest_keys import textual_key
+from workstation.ui.widgets.footer import Footer
+from workstation.ui.widgets.lines import Bar
+
+if TYPE_CHECKING:
+    from workstation.core.workstation import Workstation
+    from workstation.model.events import Activity
+    from workstation.model.machine import MachineView
+
+TICK = 1.0
+
+BELL_SECONDS = 0.3
+"""Between two bells that are passed on."""
+
+_SCROLLS = {"shift+pageup": -1.0, "shift+pagedown": 1.0}
+"""In screens, as xterm has them."""
+
+
+class ConsoleScreen(Desk):
+    """All keys go to the guest but two, which the line at the bottom names."""
+
+    CSS_PATH = "console.tcss"
+    AUTO_FOCUS = "TerminalView"
+    commands: ClassVar[Mapping[str, Command[Any]]] = COMMANDS
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(COMMANDS)]
+    introduction = (
+        "What you type goes to the guest. The menu key, which the line at the bottom names, shows"
+        " what else can be done: the keys below are pressed after it. Twice, it goes to the guest"
+        " itself. shift+pgup, or the wheel, looks back; dragging with the mouse marks (with shift"
+        " where the guest has the mouse), and y copies. Leaving never stops the guest."
+    )
+
+    terminal = getters.query_one(TerminalView)
+    bar = getters.query_one("#console-bar", Bar)
+
+    def __init__(self, station: Workstation, name: str) -> None:
+        super().__init__()
+        self.station: Workstation = station
+        self.machine = name
+        self.session: Session = station.session(name)
+        self.size_told = False
+        """Whether the guest was told the size that its terminal has now."""
+        self._leave_key = textual_key(station.settings.leave_key)
+        self._menu_key = textual_key(station.settings.menu_key)
+        self._menu = False
+        self.commanding = False
+        """Looking back was asked for by a command: letters are commands there, too."""
+        self._feed: Feed | None = None
+        self._going: dict[int, Activity] = dict(station.activities)
+        self._rung, self._bells = 0.0, 0
+
+    @property
+    def view(self) -> MachineView | None:
+        return self.station.machines.get(self.machine)
+
+    @property
+    def going(self) -> list[Activity]:
+        return list(self._going.values())
+
+    @property
+    def takes_keys(self) -> bool:
+        return not self._menu and self.terminal.has_focus
+
+    # -- life ---------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        yield TerminalView(self)
+        yield Bar(id="console-bar")
+        yield SearchBox()
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self._feed = Feed(self.station, lambda batch: self.call_later(self._take, batch))
+        self.set_interval(TICK, self.show_again)
+        self._close_menu()
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """The terminal has its size: what was printed before is shown in it."""
+        self.run_worker(self.session.run(self), group="session", exit_on_error=False)
+
+    def on_unmount(self) -> None:
+        if self._feed:
+            self._feed.close()
+
+    def _take(self, batch: Batch) -> None:
+        if self.machine in batch.changed and batch.changed[self.machine] is None:
+            self.leave()
+        self._going |= batch.activities
+        self._going = {number: one for number, one in self._going.items() if not one.finished}
+        if self.machine in batch.changed or batch.activities:
+            self.show_again()
+
+    # -- the session shows --------------------------------------------------
+
+    async def show(self, data: bytes, *, before: bool) -> None:
+        await self.terminal.show(data, before=before)
+
+    def begun_anew(self, *, resumed: bool) -> None:
+        what = "goes on from a snapshot" if resumed else "starts"
+        self.terminal.emulator.begin_run(f"{safe_line(self.machine)} {what}")
+        self.size_told = self.size_told and resumed
+
+    def changed(self) -> None:
+        self.call_later(self.show_again)
+
+    # -- the view asks ------------------------------------------------------
+
+    def typed(self) -> None:
+        data = self.terminal.emulator.answers()
+        if data and self.session.link is Link.OPEN and not self.session.send(data):
+            self.app.bell()
+
+    def looked(self) -> None:
+        bells = self.terminal.emulator.bells
+        if bells != self._bells:
+            self._bells = bells
+            now = monotonic()
+            if now - self._rung >= BELL_SECONDS:
+                self._rung = now
+                self.app.bell()
+        self.show_again()
+
+    def key(self, event: events.Key) -> bool:
+        """Whether it is ours. What is left to bubble finds its command."""
+        if self._menu:
+            return self._menu_pressed(event)
+        if event.key == self._leave_key:
+            self.leave()
+        elif event.key == self._menu_key:
+            self._open_menu()
+        elif event.key in _SCROLLS:
+            self.look_back(int(_SCROLLS[event.key] * (self.terminal.size.height - 1)))
+        elif self.terminal.look:
+            return self._look_pressed(event)
+        elif event.key == "enter" and self.can_start:
+            self.action_command("start")
+        elif self.session.link in (Link.TAKEN, Link.NONE):
+            self.app.bell()
+        else:
+            return False
+        event.stop()
+        return True
+
+    # -- the menu -----------------------------------------------------------
+
+    def _open_menu(self) -> None:
+        self._menu = True
+        self._show_menu()
+
+    def _close_menu(self) -> None:
+        self._menu = False
+        self._show_menu()
+
+    def _show_menu(self) -> None:
+        self.bar.display = not self._menu
+        self.footer.display = self._menu
+        self.show_again()
+
+    def _menu_pressed(self, event: events.Key) -> bool:
+        self._close_menu()
+        if event.key in (self._menu_key, self._leave_key):
+            return False
+        if event.key == "escape":
+            event.stop()
+        return True
+
+    def on_screen_suspend(self) -> None:
+        if self.is_mounted:
+            self._close_menu()
+
+    # -- looking back -------------------------------------------------------
+
+    def look_back(self, rows: int = 0, *, commanding: bool = False) -> None:
+        if rows <= 0 or self.terminal.look:
+            self.commanding = commanding or (self.commanding and self.terminal.look is not None)
+            look = self.terminal.look_back(rows)
+            if rows > 0 and not look.below:
+                self.terminal.live()
+
+    def _look_pressed(self, event: events.Key) -> bool:
+        """Moving and searching; any other key is the guest's again, unless letters are ours."""
+        look, page = self.terminal.look, max(1, self.terminal.size.height - 1)
+        keys = {"up": -1, "down": 1, "pageup": -page, "pagedown": page, "home": -(10**9)}
+        keys |= {"end": 10**9}
+        if self.commanding:
+            keys |= {"k": -1, "j": 1, "g": -(10**9), "G": 10**9, "space": page}
+        if look and event.key in keys:
+            self.terminal.look_back(keys[event.key])
+        elif event.key in ("escape", "q"):
+            self.terminal.live()
+        elif event.key in ("y", "enter") and look and (look.marked or self.commanding):
+            self.action_command("console-copy")
+        elif self.commanding and event.key in ("n", "N", "upper_n"):
+            self.find(older=event.key == "n")
+        elif self.commanding and event.key in ("slash", "question_mark"):
+            self.action_command("console-search")
+        elif not self.commanding:
+            return False
+        event.stop()
+        return True
+
+    def find(self, text: str | None = None, *, older: bool = True) -> None:
+        """Go to the next place of the text, or of the one looked for last."""
+        box = self.query_one(SearchBox)
+        wanted = box.value if text is None else text
+        self.look_back(commanding=True)
+        if self.terminal.look and not self.terminal.look.find(wanted, older=older):
+            self.tell(f"“{wanted}” is not found {'above' if older else 'below'}")
+        self.terminal.repaint()
+        self.terminal.focus()
+        self.show_again()
+
+    # -- showing ------------------------------------------------------------
+
+    @property
+    def can_start(self) -> bool:
+        return self.session.link is Link.OFF and self.can(self.commands["start"])
+
+    def show_again(self) -> None:
+        if not self.is_mounted or not self.view:
+            return
+        if self._menu:
+            self.offer()
+        else:
+            self.bar.put(left_of(self), right_of(self))
+
+    # -- what the commands do -----------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        return self.session.link is Link.OPEN
+
+    def search(self) -> None:
+        self.look_back(commanding=True)
+        self.bar.display = False
+        self.query_one(SearchBox).open()
+
+    @on(SearchBox.Wanted)
+    def _search(self, wanted: SearchBox.Wanted) -> None:
+        self.bar.display = True
+        self.terminal.focus()
+        if wanted.text:
+            self.find(wanted.text)
+
+    def copy(self) -> None:
+        """To the clipboard of the person's terminal: they have asked for it."""
+        look = self.terminal.look or Look(self.terminal.emulator)
+        text = look.text() or look.visible_text()
+        self.app.copy_to_clipboard(text)
+        self.tell(f"copied: {text.count(chr(10)) + 1} lines" if chr(10) in text else "copied")
+        self.terminal.live()
+
+    async def tell_size(self) -> None:
+        size = self.terminal.size
+        self.session.send(f"stty rows {size.height} cols {size.width}\r".encode())
+
+    def restore(self) -> None:
+        self.terminal.emulator.restore()
+        self.terminal.live()
+        self.terminal.repaint()
+
+    def leave(self) -> None:
+        """Back to where it was opened; the guest goes on."""
+        if self.is_attached and self.is_current:
+            self.dismiss(None)
