@@ -4,6 +4,7 @@
         machine.yaml      the machine: its identity and its resolved profile
         history.json      which head it has, what that stands on, its names for layers
         heads/ID/         one writable qcow2 overlay a drive
+        alarm             what is wrong with the bundle that it stands on, where something is
         pending.json      a move of layers that is under way, for whoever finds it cut off
         boot/             kernel and initrd, pinned at creation
         tpm/              the TPM's state
@@ -50,6 +51,7 @@ class MachinePaths:
         self.file = data / MACHINE_FILE
         self.history = data / "history.json"
         self.pending = data / "pending.json"
+        self.alarm = data / "alarm"
         self.heads = data / "heads"
         self.boot = data / "boot"
         self.lock = data / LOCK

@@ -57,6 +57,7 @@ def as_data(view: MachineView) -> dict[str, Any]:
         "forwards": [str(forward) for forward in view.forwards],
         "panicked": view.panicked,
         "problem": view.problem,
+        "alarm": view.alarm,
         "busy": view.holder.verb if view.holder else "",
         "profile": view.profile.model_dump(mode="json") if view.profile else None,
     }
@@ -91,6 +92,7 @@ def _facts(view: MachineView, layers: dict[str, Any]) -> list[tuple[str, str]]:
         ("state", f"{view.state}{since}"),
         ("because", safe_line(view.reason)),
         ("problem", view.problem),
+        ("alarm", view.alarm),
         ("busy", f"{view.holder.front_end}: {view.holder.verb}" if view.holder else ""),
         ("accelerator", view.accelerator if view.state.live else ""),
         ("pid", str(view.pid or "")),

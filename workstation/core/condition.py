@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from workstation.core import lock, run
+from workstation.core import links, lock, run
 from workstation.paths import MachinePaths
 from workstation.qemu.procfs import Pair, alive, read_pair
 
@@ -20,9 +20,11 @@ _BY_STATUS = {
 }
 """What `query-status` says (QAPI RunState); everything else is a kind of pause."""
 
+IO_ERROR = "io-error"
+
 _PAUSE_REASONS = {
     "guest-panicked": "the guest's system crashed (kernel panic)",
-    "io-error": "a disk could not be written or read: is the host's disk full?",
+    IO_ERROR: "a disk could not be written or read: is the host's disk full?",
     "internal-error": "QEMU met an error inside the virtual machine",
     "suspended": "the guest went to sleep",
     "watchdog": "the guest's watchdog fired",
@@ -60,6 +62,8 @@ def condition(paths: MachinePaths, *, status: str = "", trouble: str = "") -> Co
     pair = live_pair(paths) if record and record.boot_id == run.boot_id() else None
     if record and pair:
         state, reason = _live(verb, status, trouble)
+        if status == IO_ERROR:
+            reason = links.away(paths) or reason
         return Condition(state, reason, record.started, holder, record, pair)
     if verb == "start":
         return Condition("starting", "", 0.0, holder, None, None)

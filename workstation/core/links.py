@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from workstation.core import atomic
+from workstation.paths import MachinePaths
 
 LINK = "link.json"
 
@@ -82,6 +83,28 @@ def bundles_below(layers: Path, layer: str | None) -> Iterator[str]:
             layer = json.loads((layers / layer / "layer.json").read_text())["parent"]
         except (OSError, ValueError, KeyError, TypeError):
             return
+
+
+def away(machine: MachinePaths) -> str:
+    """Why the disks of a machine cannot be read: the stick that is gone; empty where none is."""
+    root = machine.data.parent.parent
+    try:
+        layer = json.loads(machine.history.read_text())["head"]["layer"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    for bundle in bundles_below(root / "layers", layer):
+        seen = place(root / "bundles", bundle)
+        if seen and not Path(seen.path).exists():
+            return f"{named(seen)} is gone: plug it in again, then resume"
+    return ""
+
+
+def alarm(machine: MachinePaths) -> str:
+    """What was found wrong with the bundle that a machine stands on; mostly nothing was."""
+    try:
+        return machine.alarm.read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def named(seen: Place) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from workstation.core import run
-from workstation.core.condition import condition, live_pair
+from workstation.core import links, run
+from workstation.core.condition import IO_ERROR, condition, live_pair
 from workstation.errors import WorkstationError
 from workstation.model.events import Event, Logged, MachineChanged, Severity
 from workstation.model.machine import Definition, Holder, MachineView, Sample, State
@@ -115,9 +115,12 @@ class Machine:
             forwards=_forwards(now.record) if now.record else (),
             panicked=self._status == "guest-panicked",
             history=_stamp(self.paths.history),
+            alarm=links.alarm(self.paths),
         )
 
     def _log_change(self, before: MachineView, view: MachineView) -> None:
+        if view.alarm and view.alarm != before.alarm:
+            self.log(view.alarm, Severity.ERROR)
         if view.problem and view.problem != before.problem:
             self.log(f"its file has problems: {view.problem}", Severity.ERROR)
         if view.state is before.state and view.reason == before.reason:
@@ -138,6 +141,11 @@ class Machine:
     async def settled(self) -> None:
         """Wait until a live QEMU has said its state, or could not be asked."""
         await self.until(lambda view: bool(self._status or self._trouble) or not view.pid)
+
+    @property
+    def cannot_read(self) -> bool:
+        """Whether the guest stands still because a disk could not be read or written."""
+        return self._status == IO_ERROR
 
     # -- errands ------------------------------------------------------------
 

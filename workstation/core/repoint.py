@@ -14,6 +14,16 @@ from workstation.qemu.extent import Extent
 from workstation.qemu.monitor import Session
 
 
+async def plugged_again(machine: Machine, store: Store) -> None:
+    """Before a guest goes on that stands still because its disks could not be read.
+
+    Raises NotFoundError, saying what to plug in, where the bundle is still away.
+    """
+    await machine.settled()
+    if machine.cannot_read and await point_again(machine, store):
+        machine.log("its disks are read from where the bundle is now")
+
+
 async def point_again(machine: Machine, store: Store) -> int:
     """Returns how many images are read elsewhere now.
 

@@ -13,6 +13,7 @@ from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, mend, moving
 from workstation.core.prepare import prepared, start_helpers
+from workstation.core.repoint import plugged_again
 from workstation.core.resume import finish_resume, forget_memory, go_on, open_memory, plug
 from workstation.core.store import Store
 from workstation.errors import InvalidError, LaunchError, MonitorError, NotAllowedError
@@ -284,8 +285,9 @@ async def pause(machine: Machine) -> None:
     await _switch(machine, Verb.PAUSE, "stop", lambda view: view.state is not State.RUNNING)
 
 
-async def resume(machine: Machine) -> None:
+async def resume(machine: Machine, store: Store) -> None:
     forget_memory(machine)
+    await plugged_again(machine, store)
     await _switch(machine, Verb.RESUME, "cont", lambda view: view.state is not State.PAUSED)
 
 

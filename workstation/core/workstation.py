@@ -341,7 +341,7 @@ class Workstation:
         await verbs.pause(self._find(name))
 
     async def resume(self, name: str) -> None:
-        await verbs.resume(self._find(name))
+        await verbs.resume(self._find(name), self.layers.store)
 
     async def reset(self, name: str) -> None:
         """The reset button: the guest starts over without asking."""

@@ -163,6 +163,8 @@ class MachineView:
     """The guest said through pvpanic that it crashed, and waits paused."""
     history: int = 0
     """Another number whenever its history has changed."""
+    alarm: str = ""
+    """What is wrong with the bundle that its disks lie in."""
 
     def allows(self, verb: Verb) -> bool:
         return self.state in ALLOWED[verb] and not (self.problem and verb is Verb.START)

@@ -68,6 +68,8 @@ def _attention(view: MachineView) -> Iterator[tuple[str, Content]]:
     if view.reason:
         style = "$text-error" if view.panicked or view.state == "crashed" else ""
         yield "why", Content.styled(safe(view.reason.strip(), limit=600), style)
+    if view.alarm:
+        yield "alarm", Content.styled(safe(view.alarm, limit=1000), "bold $text-error")
     if view.problem:
         yield "problem", Content.styled(safe(view.problem.strip(), limit=1000), "$text-warning")
         yield "", Content.assemble(("E", "bold $footer-key-foreground"), " edits its file")
