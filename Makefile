@@ -8,6 +8,8 @@
 .PHONY: help setup setup-dev run test test-long torture check bench wheel lock clean
 
 PYTHON := .venv/bin/python
+# Two at a time: the guests that tests wait for leave half of a computer idle.
+SPREAD := -n 2 --dist worksteal
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -22,10 +24,10 @@ run: setup
 	@.venv/bin/workstation demo
 
 test: setup-dev
-	$(PYTHON) -m pytest -m "not long" $(ARGS)
+	$(PYTHON) -m pytest $(SPREAD) -m "not long" $(ARGS)
 
 test-long: setup-dev
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest $(SPREAD) $(ARGS)
 
 torture: setup-dev
 	$(PYTHON) -m pytest tests/test_torture.py -m long -rP $(ARGS)

@@ -145,7 +145,7 @@ def test_examples_can_be_parsed() -> None:
         for example in command.examples:
             words = shlex.split(example.removeprefix('eval "$(').removesuffix(')"'))
             after = words[words.index("workstation") + 1 :]
-            assert parse([word for word in after if not word.startswith(">")]).handler
+            assert parse([word for word in after if word[0] not in "<>"]).handler
 
 
 def test_the_manual_has_every_command_and_exit_code() -> None:
