@@ -240,6 +240,47 @@ def _delete_snapshot(parser: Parser) -> None:
     parser.json()
 
 
+# -- bundles --------------------------------------------------------------------
+
+
+def _export(parser: Parser) -> None:
+    parser.machine()
+    parser.add_argument("file", metavar="FILE",
+                        help="NAME.vmbundle, its directory, or “-” for a pipe")  # fmt: skip
+    _tag(parser, "--tag", metavar="TAG", default="", help="only this snapshot, and what is below")
+    _tag(parser, "--since", metavar="TAG", default="", help="only what came after this snapshot")
+    parser.add_argument("--flatten", action="store_true", help="one compact layer, no history")
+    parser.add_argument("--compress", choices=["zstd"], help="smaller, for sending")
+    parser.add_argument("--no-memory", action="store_true", help="disks only: it boots there")
+    parser.json()
+
+
+def _import(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a bundle, or “-” for a pipe")
+    parser.add_argument("--name", default="", help="what the machine is called here")
+    parser.add_argument("--load-memory", metavar="FINGERPRINT", default="",
+                        help="go on from the memory of a signer who is not trusted")  # fmt: skip
+    parser.json()
+
+
+def _inspect(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a bundle")
+    parser.add_argument("--verify", action="store_true", help="read all of it")
+    parser.json()
+
+
+def _trust_add(parser: Parser) -> None:
+    parser.add_argument("signer", metavar="SIGNER", help="a fingerprint, or a bundle of theirs")
+    parser.add_argument("--name", default="", help="whose it is")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    parser.json()
+
+
+def _trust_remove(parser: Parser) -> None:
+    parser.add_argument("signer", metavar="SIGNER", help="a name or a fingerprint")
+    parser.json()
+
+
 def _collect(parser: Parser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only say how much")
     parser.json()
@@ -323,6 +364,25 @@ COMMANDS: Grammar = {
                       _machine_tag, ["workstation squash web before"]),
     "compact": Command("layers:compact", "give back the room that a machine does not need",
                        _machine_json, ["workstation compact web"]),
+    "export": Command("carry:export", "put a machine into one file, to take it along", _export, [
+        "workstation export web /media/STICK", "workstation export web web.vmbundle --flatten",
+        "workstation export web - | ssh laptop workstation import -",
+    ]),
+    "import": Command("carry:import_", "make a machine of a bundle", _import, [
+        "workstation import web.vmbundle", "workstation import - --name web-two <web.vmbundle",
+    ]),
+    "inspect": Command("carry:inspect", "say what is in a bundle, and whether it runs here",
+                       _inspect, ["workstation inspect web.vmbundle --verify"]),
+    "trust": Group("say whose bundles may go on from their memory", {
+        "list": Command("carry:trust_list", "print your fingerprint, and those that you trust",
+                        _json, ["workstation trust list"]),
+        "add": Command("carry:trust_add", "trust a signer", _trust_add, [
+            "workstation trust add web.vmbundle --name Maria",
+            "workstation trust add abcd-efgh-ijkl-mnop-qrst-uvwx --name Maria",
+        ]),
+        "remove": Command("carry:trust_remove", "trust a signer no more",
+                          _trust_remove, ["workstation trust remove Maria"]),
+    }),
     "store": Group("look after the frozen layers of all machines", {
         "gc": Command("store:collect", "delete the layers that no machine stands on",
                       _collect, ["workstation store gc", "workstation store gc --dry-run"]),

@@ -213,7 +213,7 @@ class Layers:
         if at:
             layer = moves.find_layer(name, self.store, self.names_of(name), at)
         else:
-            layer = await self._present(name, new, memory=not full)
+            layer = await self.present(name, f"where {new} branches off", memory=not full)
         with station.working(f"clone {name} {new}", unit="B" if full else "") as progress:
             tag = at if at in self.names_of(name).snapshots else "start"
             copying = _told(progress) if full else None
@@ -222,15 +222,16 @@ class Layers:
             )
         station.machine(new)
 
-    async def _present(self, name: str, new: str, *, memory: bool) -> Layer:
-        """A layer of the machine as it is: the one it stands on, if nothing was written since."""
+    async def present(self, name: str, note: str, *, memory: bool) -> Layer:
+        """A layer of the machine as it is: the one it stands on, if nothing was written since.
+
+        Otherwise it is frozen into one that has that note and no name.
+        """
         machine = self._station.machine(name)
         head = self.names_of(name).head
         if not machine.pair() and head.layer and heads.is_blank(machine.paths, head.id):
             return self.store.read(head.layer)
-        return await self._freeze(
-            name, freeze.Wish("", f"where {new} branches off", memory), f"freeze {name}"
-        )
+        return await self._freeze(name, freeze.Wish("", note, memory), f"freeze {name}")
 
     # -- names ------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from workstation.errors import NotFoundError, UsageError
 from workstation.model.host import HostFacts
 from workstation.model.layer import TAG_PATTERN, Head, History, Layer
 from workstation.model.machine import Definition
-from workstation.paths import Paths
+from workstation.paths import MachinePaths, Paths
 from workstation.qemu import qcow2
 from workstation.qemu.monitor import Monitor
 
@@ -154,9 +154,7 @@ async def clone(
     )
     with store.adding(), library.making(paths, name) as machine:
         store.chain(layer.id)  # nobody has deleted it meanwhile
-        _link_boot(store, layer, machine.boot)
-        head = await heads.make_head(machine, _sizes_at(store, layer))
-        heads.restore_tpm(store.directory(layer.id), machine)
+        head = await stand_on(machine, store, layer)
         if copying:
             await copy_layers(machine, store, facts, layer, head, copying)
             history = History(head=Head(id=head))
@@ -166,6 +164,14 @@ async def clone(
         write_definition(machine, definition, name)
         await asyncio.to_thread(library.sync_tree, machine.data)
     return definition
+
+
+async def stand_on(machine: MachinePaths, store: Store, layer: Layer) -> str:
+    """A new machine gets what it starts with on that layer; returns the id of its blank head."""
+    _link_boot(store, layer, machine.boot)
+    head = await heads.make_head(machine, _sizes_at(store, layer))
+    heads.restore_tpm(store.directory(layer.id), machine)
+    return head
 
 
 def _standing_on(layer: Layer, head: str, tag: str) -> History:

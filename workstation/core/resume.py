@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from workstation.core import heads
 from workstation.core.agent import set_clock
 from workstation.core.machine import Machine
-from workstation.core.store import Source, Store
+from workstation.core.store import ORIGIN, Source, Store
 from workstation.errors import HostError, WorkstationError
 from workstation.model.events import Severity
 from workstation.model.host import HostFacts
@@ -34,6 +34,9 @@ def open_memory(
         machine.log(
             "its disks have changed since its memory was frozen: cold boot", Severity.WARNING
         )
+        forget_memory(machine)
+        head = heads.read_history(machine.paths).head
+    elif head.resume == "layer" and not _may_load(machine, store, head.layer or ""):
         forget_memory(machine)
         head = heads.read_history(machine.paths).head
     if not head.resume:
@@ -63,6 +66,24 @@ def _handed(name: str, source: Source) -> Iterator[int]:
                     f"the memory of “{name}” is not whole: {source.trouble}", hint=_cold(name)
                 ) from error
             raise
+
+
+def _may_load(machine: Machine, store: Store, layer: str) -> bool:
+    """Whether its memory comes from here, or from somebody trusted; says so where not."""
+    if not (store.directory(layer) / ORIGIN).exists():
+        return True
+    from workstation.core.bundle import origin
+    from workstation.core.bundle.keys import Keys
+
+    found = origin.read(store, layer)
+    if not found or origin.may_load(store, Keys(store.paths), layer):
+        return True
+    machine.log(
+        f"its memory was signed by {found.signer}, whom you do not trust: cold boot;"
+        f" workstation trust add {found.signer}, then revert, goes on from it",
+        Severity.WARNING,
+    )
+    return False
 
 
 def check_resume(name: str, memory: Memory, facts: HostFacts, accelerator: Accelerator) -> None:

@@ -6,8 +6,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
+from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from workstation.core import admission, library, names, ready, serial, verbs
 from workstation.core.activities import Activities, Progress
@@ -40,6 +41,9 @@ from workstation.profile.catalog import ProfileEntry, find_profile, list_profile
 from workstation.profile.load import load_profile, parse_definition
 from workstation.qemu.accel import VARIABLE, Choice, choose_accelerator
 from workstation.qemu.host import probe
+
+if TYPE_CHECKING:
+    from workstation.core.carry import Carry
 
 LOG_KEPT = 1000
 
@@ -364,6 +368,13 @@ class Workstation:
         """
         with self._activities.running("demo") as progress:
             return await run_demo(self, progress)
+
+    @cached_property
+    def carry(self) -> "Carry":
+        """Machines in one file: export, import, inspect, trust."""
+        from workstation.core.carry import Carry
+
+        return Carry(self)
 
     @property
     def images(self) -> Images:

@@ -4,6 +4,7 @@ What is in a manifest was written by somebody else: every field is bounded here,
 names a file of a host.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -13,7 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from workstation.model.layer import TAG_PATTERN, Layer, LayerId, Tag
 from workstation.model.profile import Profile, Section
-from workstation.model.scalars import Line, Name
+from workstation.model.scalars import Flag, Line, Name
 
 FORMAT = 1
 """The one version of the format that is written and read."""
@@ -31,6 +32,11 @@ LARGEST_FILE = 2**46
 MOST_LAYERS = 1000
 MOST_FILES = 64
 """In one layer: 16 drives, the UEFI variables, memory, picture, kernel, initrd, the TPM's state."""
+
+_RESERVED = {"layer.json", "digests.json", "origin.json"}
+"""What a store keeps beside a layer's files."""
+
+_DRIVE = re.compile(r"drive[0-9]|drive1[0-5]|nvram")
 
 FilePath = Annotated[
     str, StringConstraints(pattern=r"^(tpm/)?[a-z0-9][a-z0-9._-]{0,60}$", max_length=66)
@@ -122,8 +128,12 @@ class StoredLayer(Section):
         names = [file.name for file in self.files]
         if len(set(names)) != len(names):
             raise ValueError("two files of a layer have the same name")
+        if reserved := set(names) & _RESERVED:
+            raise ValueError(f"a layer's file cannot be called {', '.join(reserved)}")
         if missing := set(named_files(self.layer)) - set(names):
             raise ValueError(f"files of the layer are missing: {', '.join(sorted(missing))}")
+        if unknown := [drive for drive in self.layer.drives if not _DRIVE.fullmatch(drive)]:
+            raise ValueError(f"there can be no drives {unknown}")
         return self
 
     def file(self, name: str) -> StoredFile | None:
@@ -147,6 +157,8 @@ class CarriedMachine(Section):
     profile: Profile
     top: LayerId
     """The layer that its head stands on."""
+    resume: Flag = False
+    """Whether it goes on from that layer's memory."""
     snapshots: Annotated[dict[Tag, LayerId], Field(max_length=MOST_LAYERS)] = Field(
         default_factory=dict
     )

@@ -1,6 +1,7 @@
 """qemu-img, for images of our own making. Formats are always given, paths always absolute."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,16 +53,31 @@ async def check(qemu_img: str, file: DiskFile) -> str:
 
 async def rewrite(qemu_img: str, files: Sequence[DiskFile], target: Path) -> None:
     """`target` becomes the top of a chain again, without what is zero and has nothing below."""
-    source: dict[str, object] | None = None
-    for file in reversed(files):
-        node: dict[str, object] = {"driver": file.format, "file": bytes_node(file)}
-        source = {**node, "backing": source} if file.format == "qcow2" else node
     # With -B, convert copies only what the top itself holds. That name is taken out again.
     below = ("-B", _named(files[1]), "-F", files[1].format) if len(files) > 1 else ()
-    chain = f"json:{as_json(source or {})}"
+    chain = f"json:{as_json(_chain_node(files))}"
     await _run(qemu_img, "convert", "-q", "-O", "qcow2", *below, chain, str(target))
     if below:
         await _run(qemu_img, "rebase", "-q", "-u", "-f", "qcow2", "-b", "", str(target))
+
+
+async def flatten(
+    qemu_img: str, files: Sequence[DiskFile], target: Path, *, compress: bool
+) -> None:
+    """`target` becomes one qcow2 with all that a chain shows; compressed, its clusters are zstd."""
+    packing = ("-c", "-o", "compression_type=zstd") if compress else ()
+    many = ("-W", "-m", str(min(16, max(2, os.cpu_count() or 1))))
+    chain = f"json:{as_json(_chain_node(files))}"
+    await _run(qemu_img, "convert", "-q", "-O", "qcow2", *packing, *many, chain, str(target))
+
+
+def _chain_node(files: Sequence[DiskFile]) -> dict[str, object]:
+    """A chain, given from its top to its base, as one node with all others in it."""
+    node: dict[str, object] | None = None
+    for file in reversed(files):
+        above: dict[str, object] = {"driver": file.format, "file": bytes_node(file)}
+        node = {**above, "backing": node} if file.format == "qcow2" else above
+    return node or {}
 
 
 def _named(file: DiskFile) -> str:

@@ -133,11 +133,11 @@ def _check_generation(
     content = chunks.read(descriptor, locator.offset, locator.size)
     seal.check(one, content)
     manifest = reader.parse_manifest(content, bundle.path)
-    expected = dict(_expected(manifest))
+    expected = set(_expected(manifest))
     for file in seen[:-1]:
         if file.name == tape.HEAD and file.offset == BLOCK:
             continue
-        if expected.get(file.offset) != file:
+        if file not in expected:
             raise InvalidError(f"{bundle.path} was changed: {file.name} is named nowhere")
     places = {file.offset for file in seen} | {one[0] for one in found}
     for _, stored in manifest.files():
@@ -151,14 +151,14 @@ def _place(file: StoredFile) -> tuple[int, int]:
     return (file.frames[0].offset if file.frames else file.offset), file.stored
 
 
-def _expected(manifest: Manifest) -> Iterator[tuple[int, tape.Member]]:
-    """The members that hold the files of a manifest, by where their content begins."""
+def _expected(manifest: Manifest) -> Iterator[tape.Member]:
+    """The members that may hold the files of a manifest; the same content is there only once."""
     for layer, file in manifest.files():
         if file.form == "plain":
             name = tape.file_name(layer, file.name)
-            yield file.offset, tape.Member(name, file.offset, file.size)
+            yield tape.Member(name, file.offset, file.size)
         for part, first in enumerate(range(0, len(file.frames), PART)):
             frames = file.frames[first : first + PART]
             name = tape.part_name(layer, file.name, part)
             size = sum(frame.size for frame in frames)
-            yield frames[0].offset, tape.Member(name, frames[0].offset, size)
+            yield tape.Member(name, frames[0].offset, size)

@@ -17,15 +17,16 @@ from workstation.model.bundle import Manifest
 class BundleWriter:
     """Members one after the other, from the offset `at` on."""
 
-    def __init__(self, descriptor: int, at: int = 0) -> None:
+    def __init__(self, descriptor: int, at: int = 0, *, pipe: bool = False) -> None:
         self._descriptor = descriptor
         self.at = at
-        self._pipe = not _seekable(descriptor)
+        self._pipe = pipe
+        """Written in order, whatever it is: nothing is ever gone back to."""
 
     @classmethod
-    def begin(cls, descriptor: int, identity: str) -> "BundleWriter":
+    def begin(cls, descriptor: int, identity: str, *, pipe: bool = False) -> "BundleWriter":
         """A new bundle with that id."""
-        writer = cls(descriptor)
+        writer = cls(descriptor, pipe=pipe)
         writer.add(tape.HEAD, seal.head(identity))
         return writer
 
@@ -72,10 +73,8 @@ class BundleWriter:
         if not self._pipe:
             os.fsync(self._descriptor)
 
-
-def _seekable(descriptor: int) -> bool:
-    try:
-        os.lseek(descriptor, 0, os.SEEK_CUR)
-    except OSError:
-        return False
-    return True
+    def abandon(self, end: int) -> None:
+        """What was added does not count: the tar ends there again."""
+        os.pwrite(self._descriptor, tape.END, end)
+        os.ftruncate(self._descriptor, end + len(tape.END))
+        self.sync()

@@ -1,0 +1,211 @@
+"""The commands that carry machines in one file."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workstation.cli.station import station
+from workstation.cli.streams import interactive
+from workstation.errors import NotFoundError, UsageError
+from workstation.model.text import safe_line
+from workstation.model.units import format_size
+from workstation.paths import Paths
+
+if TYPE_CHECKING:
+    from workstation.cli.parser import Call
+    from workstation.core.bundle.export import Exported, Wish
+    from workstation.core.carry import Imported
+
+PIPE = "-"
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)
+
+
+# -- export ---------------------------------------------------------------------
+
+
+def export(call: "Call") -> None:
+    """A machine into a bundle, onto one, or into a pipe."""
+    from workstation.core.bundle.export import Wish
+
+    wish = Wish(
+        tag=call.tag,
+        since=call.since,
+        flatten=call.flatten,
+        compress=bool(call.compress),
+        memory=not call.no_memory,
+    )
+    done = asyncio.run(_export(call, wish))
+    text = _exported(call.name, done)
+    if call.json:
+        data = asdict(done) | {"file": str(done.file) if done.file else None}
+        text = json.dumps({"name": call.name, **data}, indent=2)
+    # A pipe carries the bundle and nothing else.
+    print(text, file=sys.stderr if call.file == PIPE else sys.stdout)
+
+
+async def _export(call: "Call", wish: "Wish") -> "Exported":
+    async with station("export", call.name, line=True) as found:
+        if call.file == PIPE:
+            return await found.carry.stream(call.name, sys.stdout.fileno(), wish)
+        return await found.carry.export(call.name, _target(call), wish)
+
+
+def _target(call: "Call") -> Path:
+    from workstation.core.bundle.reader import SUFFIX
+
+    path = Path(call.file).expanduser().absolute()
+    return path / f"{call.name}{SUFFIX}" if path.is_dir() else path
+
+
+def _exported(name: str, done: "Exported") -> str:
+    holds = "goes on from its memory" if done.memory else "boots from its disks"
+    layers = f"{done.layers} layer{'s' if done.layers != 1 else ''}"
+    added = done.layers - done.added
+    grown = f", {format_size(done.written)} added" if added else ""
+    where = str(done.file) if done.file else "the pipe"
+    return _lines(
+        f"“{name}”: in {safe_line(where)}, {format_size(done.size)}{grown}: {layers}, {holds}",
+        *(f"left out: {safe_line(text)}" for text in done.left_out),
+        f"signed as {done.fingerprint}",
+        f"{safe_line(done.medium)} can be pulled out when it is unmounted" if done.medium else "",
+    )
+
+
+# -- import ---------------------------------------------------------------------
+
+
+def import_(call: "Call") -> None:
+    """A bundle's machine into the library."""
+    done = asyncio.run(_import(call))
+    if call.json:
+        print(json.dumps(asdict(done), indent=2))
+        return
+    print(_imported(done))
+
+
+async def _import(call: "Call") -> "Imported":
+    async with station("import", line=True) as found:
+        if call.file == PIPE:
+            return await found.carry.import_stream(
+                sys.stdin.fileno(), name=call.name, load_memory=call.load_memory
+            )
+        path = _file(call)
+        typed = call.load_memory or await asyncio.to_thread(_asked_for_memory, path)
+        return await found.carry.import_file(path, name=call.name, load_memory=typed)
+
+
+def _file(call: "Call") -> Path:
+    return Path(call.file).expanduser()
+
+
+def _asked_for_memory(path: Path) -> str:
+    """What a person types who wants a stranger's memory loaded; empty for a cold boot."""
+    if not interactive():
+        return ""
+    from workstation.core.bundle.keys import Keys
+    from workstation.core.bundle.reader import open_bundle
+
+    bundle = open_bundle(path)
+    trusted = Keys(Paths.from_environment()).trusts(bundle.signer)
+    if trusted or not bundle.manifest.machine.resume:
+        return ""
+    print(_lines(
+        f"It was signed by {bundle.signer}, whom you do not trust.",
+        "Its memory is loaded by QEMU, and could be made to harm it and this computer.",
+        "Enter: it boots from its disks. To go on from its memory all the same, type the",
+        "fingerprint as its owner tells you.",
+    ))  # fmt: skip
+    try:
+        return input("> ").strip()
+    except EOFError:
+        return ""
+
+
+def _imported(done: "Imported") -> str:
+    shared = f", {done.shared} of them here already" if done.shared else ""
+    layers = f"{done.layers} layer{'s' if done.layers != 1 else ''}{shared}"
+    goes_on = "goes on where it was" if done.resumes else "boots"
+    signer = f"{done.signer} ({safe_line(done.signer_name) or 'not trusted'})"
+    distrusted = (
+        f"its memory was not taken for the start, for its signer is not trusted:"
+        f" workstation trust add {done.signer}, then revert, goes on from it"
+        if done.distrusted
+        else ""
+    )
+    return _lines(
+        f"“{done.name}”: imported, {layers}, {format_size(done.copied)} copied;"
+        f" workstation start {done.name}: it {goes_on}",
+        *(safe_line(text) for text in done.said),
+        f"signed by {signer}",
+        distrusted,
+    )
+
+
+# -- trust ----------------------------------------------------------------------
+
+
+def trust_list(call: "Call") -> None:
+    """One's own fingerprint, and those that are trusted."""
+    from workstation.core.bundle.keys import Keys
+
+    paths = Paths.from_environment()
+    paths.prepare()
+    keys = Keys(paths)
+    trusted = {one: of.name for one, of in keys.trusted().items()}
+    if call.json:
+        print(json.dumps({"own": keys.own_fingerprint(), "trusted": trusted}, indent=2))
+        return
+    print(f"{keys.own_fingerprint()}  this computer")
+    for printed, name in trusted.items():
+        print(f"{printed}  {safe_line(name)}")
+
+
+def trust_add(call: "Call") -> int:
+    """By a fingerprint, or by a bundle whose signer it is."""
+    from workstation.core.bundle.keys import Keys, as_fingerprint
+
+    printed = as_fingerprint(call.signer) or _signer_of(Path(call.signer).expanduser())
+    if not as_fingerprint(call.signer) and not (call.yes or _confirmed(printed)):
+        return 1
+    Keys(Paths.from_environment()).add(printed, call.name)
+    data = {"fingerprint": printed, "name": call.name, "trusted": True}
+    name = f" ({safe_line(call.name)})" if call.name else ""
+    text = f"{printed}{name}: trusted; what it signs goes on from its memory"
+    print(json.dumps(data, indent=2) if call.json else text)
+    return 0
+
+
+def _signer_of(path: Path) -> str:
+    from workstation.core.bundle.reader import open_bundle
+
+    try:
+        return open_bundle(path).signer
+    except NotFoundError as error:
+        raise UsageError(
+            f"“{path}” is neither a fingerprint nor a bundle",
+            hint="workstation trust list prints one's own fingerprint",
+        ) from error
+
+
+def _confirmed(printed: str) -> bool:
+    if not interactive():
+        raise UsageError(f"trust {printed}? That needs a yes", hint="say it with --yes")
+    print(f"It was signed by {printed}. Compare that with what its owner says of theirs.")
+    try:
+        return input("Trust this signer? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def trust_remove(call: "Call") -> None:
+    from workstation.core.bundle.keys import Keys
+
+    printed = Keys(Paths.from_environment()).remove(call.signer)
+    data = {"fingerprint": printed, "trusted": False}
+    print(json.dumps(data, indent=2) if call.json else f"{printed}: trusted no more")

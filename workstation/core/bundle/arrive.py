@@ -1,0 +1,198 @@
+"""A bundle's layers into the local store: every chunk verified as it is copied.
+
+Nothing is published before all of it is there and lasts.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workstation.core import digests, heads, library
+from workstation.core.bundle import chunks, verify
+from workstation.core.bundle import origin as origins
+from workstation.core.bundle.chunks import Workers
+from workstation.core.bundle.origin import Origin
+from workstation.core.bundle.reader import Bundle
+from workstation.core.bundle.strip import stripped
+from workstation.core.bundle.verify import Piece
+from workstation.core.store import Store
+from workstation.errors import InvalidError, NotFoundError
+from workstation.model.bundle import CHUNK, Content, Manifest, StoredFile, StoredLayer
+from workstation.model.layer import Layer
+from workstation.qemu import qcow2
+
+Told = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What of a bundle has to be copied."""
+
+    bundle: Bundle
+    layers: tuple[StoredLayer, ...]
+    """Without what their profiles had of a host."""
+    shared: tuple[str, ...]
+    """Layers that are here already."""
+    left_out: tuple[str, ...]
+    """What the profiles had of a host, in a person's words."""
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for layer in self.layers for file in layer.files)
+
+
+@dataclass
+class Ready:
+    """A layer whose files are complete, in a directory that is no layer yet."""
+
+    layer: Layer
+    directory: Path
+    files: dict[str, Content] = field(default_factory=dict)
+
+
+def plan(store: Store, bundle: Bundle) -> Arrival:
+    """Which layers are here already; call it in a thread: it may have to read them.
+
+    Raises NotFoundError where one is needed that is neither here nor in the bundle, and
+    InvalidError where one of the same id holds something else.
+    """
+    here = set(store.ids())
+    for needed in bundle.manifest.needed:
+        if needed.id not in here:
+            raise NotFoundError(
+                f"{bundle.path} holds only what is new, and the layer {needed.id} that it stands"
+                " on is not here",
+                hint="import the bundle with the rest first, or export without --since",
+            )
+        _same(store, needed.id, dict(needed.files))
+    shared = []
+    for stored in bundle.manifest.layers:
+        if stored.layer.id in here:
+            same_as_here(store, stored)
+            shared.append(stored.layer.id)
+    _check_disks_named(bundle.manifest)
+    clean = [(one, stripped(one.layer.profile)) for one in bundle.manifest.layers]
+    missing = tuple(
+        one.model_copy(update={"layer": one.layer.model_copy(update={"profile": other.profile})})
+        for one, other in clean
+        if one.layer.id not in shared
+    )
+    of_host = [text for _, other in clean for text in other.left_out]
+    of_host += stripped(bundle.manifest.machine.profile).left_out
+    return Arrival(bundle, missing, tuple(shared), tuple(dict.fromkeys(of_host)))
+
+
+def _check_disks_named(manifest: Manifest) -> None:
+    """Every drive of the machine, and of its top layer, has a disk somewhere below."""
+    tops = {one.layer.id: one.layer for one in manifest.layers}
+    top = tops.get(manifest.machine.top)
+    profiles = [manifest.machine.profile, *([top.profile] if top else [])]
+    wanted = {drive for profile in profiles for drive in heads.drive_ids(profile)}
+    while top is not None:
+        wanted -= set(top.drives)
+        if top.parent and top.parent not in tops:
+            return  # the rest is here, and its own
+        top = tops.get(top.parent or "")
+    if wanted:
+        raise InvalidError(f"the bundle has no disk for {', '.join(sorted(wanted))}")
+
+
+def same_as_here(store: Store, stored: StoredLayer) -> None:
+    """Raise InvalidError unless the local layer of that id has the same disks."""
+    names = {file.name for file in stored.layer.drives.values()}
+    contents = {
+        file.name: Content(size=file.size, digests=file.digests)
+        for file in stored.files
+        if file.name in names
+    }
+    _same(store, stored.layer.id, contents, stored.layer.parent)
+
+
+def _same(store: Store, layer: str, contents: dict[str, Content], *parents: str | None) -> None:
+    known = digests.take(store, layer)
+    mine = store.read(layer)
+    names = {file.name for file in mine.drives.values()}
+    same = {name: known.get(name) for name in names} == contents
+    if not same or (parents and parents != (mine.parent,)):
+        raise InvalidError(
+            f"the layer {layer} is here already, and holds something else",
+            hint="one of the two was forged or damaged: workstation store check looks at yours",
+        )
+
+
+# -- copying --------------------------------------------------------------------------
+
+
+def copy(
+    stack: ExitStack, store: Store, arrival: Arrival, origin: Origin, told: Told
+) -> list[Ready]:
+    """Copy what is missing into directories that live as long as the stack; they last."""
+    ready = []
+    with verify.opened(arrival.bundle) as descriptor, chunks.workers() as workers:
+        for stored in arrival.layers:
+            directory = stack.enter_context(store.making())
+            for file in stored.files:
+                _copy_file(descriptor, workers, file, directory / file.name, told)
+            _check_disks(stored.layer, directory)
+            contents = {
+                file.name: Content(size=file.size, digests=file.digests) for file in stored.files
+            }
+            digests.record(directory, contents)
+            origins.write(directory, origin)
+            store.describe(stored.layer, directory)
+            library.sync_tree(directory)
+            ready.append(Ready(stored.layer, directory, contents))
+    return ready
+
+
+def _copy_file(
+    descriptor: int, workers: Workers, file: StoredFile, target: Path, told: Told
+) -> None:
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def copy_chunk(piece: Piece) -> int:
+        data = verify.read_chunk(descriptor, piece)
+        _write(made, data, piece.number * CHUNK)
+        return len(data)
+
+    try:
+        os.ftruncate(made, file.size)
+        for done in workers.map(copy_chunk, verify.pieces([file])):
+            told(done)
+    finally:
+        os.close(made)
+
+
+def _write(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        offset, view = offset + written, view[written:]
+
+
+def _check_disks(layer: Layer, directory: Path) -> None:
+    """No QEMU program has seen these headers yet, and none sees a bad one."""
+    for file in layer.drives.values():
+        if file.format == "qcow2":
+            qcow2.check_self_contained(directory / file.name)
+
+
+# -- publishing -----------------------------------------------------------------------
+
+
+def publish(store: Store, ready: list[Ready]) -> None:
+    """Make them layers; one that somebody else has made meanwhile is shared."""
+    for one in ready:
+        try:
+            store.publish(one.layer, one.directory)
+        except OSError:
+            if one.layer.id not in store.ids():
+                raise
+            names = {file.name for file in one.layer.drives.values()}
+            contents = {name: of for name, of in one.files.items() if name in names}
+            _same(store, one.layer.id, contents, one.layer.parent)
+        else:
+            store.protect(one.layer.id)

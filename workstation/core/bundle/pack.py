@@ -1,0 +1,162 @@
+"""Layers into a bundle: read once, compared with their digests, packed, written in order."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+import zstandard
+
+from workstation.core.bundle import tape
+from workstation.core.bundle.chunks import Workers
+from workstation.core.bundle.source import SourceFile, SourceLayer
+from workstation.core.bundle.writer import BundleWriter
+from workstation.errors import InvalidError
+from workstation.model.bundle import CHUNK, PART, Content, Frame, StoredFile, StoredLayer, chunks_of
+from workstation.model.layer import Layer
+
+LEVEL = 3
+"""Of zstd: its own default; higher ones cost far more time than they save room."""
+
+MEMORY_LEVEL = 1
+"""Memory is a third of its size with it, and unpacked as fast as QEMU loads it. It is read once,
+from its beginning to its end, while disks have to be read in place: those are left as they are."""
+
+_LOOKED_AT = 64 * 2**20
+"""Bytes of a file whose digests are not known that is read once more, to see if it is there."""
+
+Told = Callable[[int], None]
+
+_own = threading.local()
+
+
+class _Read(NamedTuple):
+    digest: bytes
+    data: bytes
+
+
+class Packer:
+    """Writes layers; a file that is in the bundle already is not written again."""
+
+    def __init__(
+        self,
+        writer: BundleWriter,
+        workers: Workers,
+        kept: Iterable[StoredLayer],
+        told: Told,
+        *,
+        compress: bool,
+    ) -> None:
+        self._writer = writer
+        self._workers = workers
+        self._told = told
+        self._compress = compress
+        self._there = {_key(file): file for one in kept for file in one.files}
+
+    def pack(self, source: SourceLayer) -> StoredLayer:
+        """Raises InvalidError where a file is not as it was frozen."""
+        try:
+            files = [self._file(source.layer, file) for file in source.files]
+        except InvalidError as error:
+            raise InvalidError(
+                f"the layer {source.layer.id} is not exported: {error}",
+                hint="workstation store check says what is damaged; another snapshot may be whole",
+            ) from error
+        return StoredLayer(layer=source.layer, files=tuple(files))
+
+    def _file(self, layer: Layer, file: SourceFile) -> StoredFile:
+        known = file.known or (_looked_at(file) if file.size <= _LOOKED_AT else None)
+        there = self._there.get((known.size, known.digests)) if known else None
+        if there and file.size:
+            self._told(file.size)
+            return there.model_copy(update={"name": file.name})
+        level = self._level(layer, file)
+        stored = self._compressed(layer, file, level) if level else self._plain(layer, file)
+        self._there[_key(stored)] = stored
+        return stored
+
+    def _level(self, layer: Layer, file: SourceFile) -> int:
+        """How much trouble is taken to make a file smaller; 0 for none."""
+        if not file.size:
+            return 0
+        is_memory = layer.memory is not None and file.name == layer.memory.name
+        return LEVEL if self._compress else MEMORY_LEVEL if is_memory else 0
+
+    def _plain(self, layer: Layer, file: SourceFile) -> StoredFile:
+        digests = []
+        made = self._workers.map(lambda chunk: _read(file, chunk), range(chunks_of(file.size)))
+        with self._writer.member(tape.file_name(layer.id, file.name), file.size) as offset:
+            for one in made:
+                self._writer.write(one.data)
+                digests.append(one.digest)
+                self._told(len(one.data))
+        return StoredFile(
+            name=file.name, size=file.size, digests=b"".join(digests).hex(), offset=offset
+        )
+
+    def _compressed(self, layer: Layer, file: SourceFile, level: int) -> StoredFile:
+        """In pieces of some frames, so that a piece's size is known before it is written."""
+        digests: list[bytes] = []
+        frames: list[Frame] = []
+        numbers = range(chunks_of(file.size))
+        made = self._workers.map(lambda chunk: _frame(file, chunk, level), numbers)
+        for part, piece in enumerate(_batches(made, PART)):
+            size = sum(len(one.data) for one in piece)
+            with self._writer.member(tape.part_name(layer.id, file.name, part), size):
+                for one in piece:
+                    frames.append(Frame(offset=self._writer.at, size=len(one.data)))
+                    digests.append(one.digest)
+                    self._writer.write(one.data)
+                    self._told(min(CHUNK, file.size))
+        return StoredFile(
+            name=file.name,
+            size=file.size,
+            digests=b"".join(digests).hex(),
+            form="zstd",
+            frames=tuple(frames),
+        )
+
+
+def _key(file: StoredFile) -> tuple[int, str]:
+    return file.size, file.digests
+
+
+def _looked_at(file: SourceFile) -> Content:
+    digests = [
+        hashlib.sha256(file.read(chunk)).hexdigest() for chunk in range(chunks_of(file.size))
+    ]
+    return Content(size=file.size, digests="".join(digests))
+
+
+def _batches(items: Iterator[_Read], count: int) -> Iterable[list[_Read]]:
+    while batch := list(islice(items, count)):
+        yield batch
+
+
+def _read(file: SourceFile, chunk: int) -> _Read:
+    data = bytes(file.read(chunk))
+    return _Read(_checked(file, chunk, data), data)
+
+
+def _frame(file: SourceFile, chunk: int, level: int) -> _Read:
+    data = file.read(chunk)
+    digest = _checked(file, chunk, data)
+    return _Read(digest, _compressor(level).compress(data))
+
+
+def _compressor(level: int) -> zstandard.ZstdCompressor:
+    """One a thread: to make one costs as much as a small chunk."""
+    known: dict[int, zstandard.ZstdCompressor] = _own.__dict__.setdefault("compressors", {})
+    if level not in known:
+        known[level] = zstandard.ZstdCompressor(level=level)
+    return known[level]
+
+
+def _checked(file: SourceFile, chunk: int, data: bytes | memoryview) -> bytes:
+    """The digest of a chunk that is as it was frozen."""
+    digest = hashlib.sha256(data).digest()
+    short = len(data) != min(CHUNK, file.size - chunk * CHUNK)
+    if short or (file.known and file.known.digest(chunk) != digest):
+        raise InvalidError(f"its file {file.name} is not as it was frozen")
+    return digest

@@ -1,0 +1,85 @@
+"""The machine of a bundle becomes one of this library, on layers that are here."""
+
+import asyncio
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+
+from workstation.core import heads, library
+from workstation.core.activities import Progress
+from workstation.core.bundle import arrive, identity
+from workstation.core.bundle.arrive import Arrival
+from workstation.core.bundle.identity import Settled
+from workstation.core.bundle.origin import Origin
+from workstation.core.bundle.strip import stripped
+from workstation.core.bundle.work import in_thread
+from workstation.core.create import write_definition
+from workstation.core.freeze import check_room
+from workstation.core.moves import stand_on
+from workstation.core.store import Store
+from workstation.model.bundle import CarriedMachine
+from workstation.model.layer import Head, History
+from workstation.model.machine import Definition
+from workstation.paths import Paths
+
+
+async def bring_in(
+    paths: Paths,
+    store: Store,
+    arrival: Arrival,
+    name: str,
+    origin: Origin,
+    progress: Progress,
+    *,
+    load_memory: bool,
+) -> Settled:
+    """Copy what is missing and make the machine; it is there whole at the return, or not at all."""
+    carried = arrival.bundle.manifest.machine
+    with ExitStack() as stack:
+        stack.enter_context(store.adding())
+        check_room(paths.data, arrival.size)
+        copying = partial(arrive.copy, stack, store, arrival, origin)
+        ready = await in_thread(copying, progress, arrival.size)
+        settled = identity.settle(paths, carried, stripped(carried.profile).profile, name)
+        with library.making(paths, settled.name) as machine:
+            await asyncio.to_thread(arrive.publish, store, ready)
+            head = await stand_on(machine, store, store.read(carried.top))
+            history = history_of(carried, head, settled, load_memory=load_memory)
+            heads.write_history(machine, history)
+            write_definition(machine, definition_of(carried, settled), settled.name)
+            await asyncio.to_thread(library.sync_tree, machine.data)
+    return settled
+
+
+def definition_of(carried: CarriedMachine, settled: Settled) -> Definition:
+    """Who it is here; with another UUID it is another machine, made now."""
+    created = carried.created
+    if settled.uuid != carried.uuid:
+        created = datetime.now(UTC).replace(microsecond=0)
+    return Definition(
+        uuid=settled.uuid,
+        created=created,
+        based_on=carried.based_on[:80],
+        profile=settled.profile,
+    )
+
+
+def history_of(
+    carried: CarriedMachine, head: str, settled: Settled, *, load_memory: bool
+) -> History:
+    """Its head and its names. Memory that is not to be loaded stays behind a name."""
+    resume = carried.resume and load_memory
+    history = History(
+        head=Head(
+            id=head,
+            layer=carried.top,
+            resume="layer" if resume else "",
+            network_off=resume and settled.twin,
+        ),
+        snapshots=carried.snapshots,
+        golden=carried.golden,
+    )
+    if not carried.resume or resume or carried.top in carried.snapshots.values():
+        return history
+    names = {**history.snapshots, heads.fresh_tag("carried", history): carried.top}
+    return history.model_copy(update={"snapshots": names})

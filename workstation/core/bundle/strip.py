@@ -1,0 +1,70 @@
+"""What a profile has of its host stays there: a bundle names no file, no share, no open door."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from workstation.model.profile import Boot, Cdrom, Drive, Network, Profile
+
+KERNEL = "carried/vmlinuz"
+"""What a profile says of a kernel that travels with its layer."""
+
+INITRD = "carried/initrd"
+SMALLEST = 2**20
+
+
+class Stripped(NamedTuple):
+    profile: Profile
+    left_out: tuple[str, ...]
+    """What was taken away, in a person's words and without any path."""
+
+
+def stripped(profile: Profile, sizes: Mapping[str, int] | None = None) -> Stripped:
+    """The profile without what belongs to a host; `sizes` are those of drives without their own.
+
+    In bytes, by drive id.
+    """
+    changed = profile.model_copy(
+        update={
+            "shares": (),
+            "boot": _boot(profile.boot),
+            "drives": tuple(
+                _drive(drive, (sizes or {}).get(f"drive{number}", SMALLEST))
+                for number, drive in enumerate(profile.drives)
+            ),
+            "cdroms": tuple(Cdrom() for _ in profile.cdroms),
+            "networks": tuple(_network(network) for network in profile.networks),
+            "machine": profile.machine.model_copy(update={"gdb": False}),
+        }
+    )
+    return Stripped(changed, tuple(_of_the_host(profile)))
+
+
+def _of_the_host(profile: Profile) -> Iterator[str]:
+    yield from (f"the share “{share.tag}”" for share in profile.shares)
+    for number, cdrom in enumerate(profile.cdroms, 1):
+        if cdrom.image:
+            yield f"the disc in CD drive {number}"
+    for forward in (one for network in profile.networks for one in network.forwards):
+        if forward.address != "127.0.0.1":
+            yield f"that other computers reach port {forward.host}: this one does"
+    if profile.machine.gdb:
+        yield "the gdb stub"
+
+
+def _boot(boot: Boot) -> Boot:
+    files = {
+        "kernel": KERNEL if boot.kernel else None,
+        "initrd": INITRD if boot.initrd else None,
+    }
+    return boot.model_copy(update=files)
+
+
+def _drive(drive: Drive, size: int) -> Drive:
+    return drive.model_copy(update={"image": None, "size": drive.size or size})
+
+
+def _network(network: Network) -> Network:
+    forwards = tuple(
+        forward.model_copy(update={"address": "127.0.0.1"}) for forward in network.forwards
+    )
+    return network.model_copy(update={"forwards": forwards})

@@ -1,0 +1,100 @@
+"""Where a bundle is written: a new file, one that is added to, or a pipe.
+
+A new file has another name, and a lock, until it is whole; one that was left behind is taken away
+by the next export to the same place.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from workstation.core import atomic, media
+from workstation.core.bundle.writer import BundleWriter
+from workstation.errors import BusyError, HostError, UsageError
+from workstation.model.units import format_size
+
+SPARE = 2**20
+"""Bytes of the target that stay free."""
+
+
+def check_room(path: Path, size: int, existing: int = 0) -> None:
+    """Raise HostError where a bundle of that size cannot lie there; `existing` bytes do already."""
+    directory = path.absolute().parent
+    if not directory.is_dir():
+        raise UsageError(f"there is no directory {directory}", hint="make it, or plug it in")
+    media.check_fits(path, size)
+    found = os.statvfs(directory)
+    free = found.f_bavail * found.f_frsize
+    if size - existing + SPARE > free:
+        raise HostError(
+            f"{path.name} takes {format_size(size - existing)} more, and {format_size(free)} is"
+            f" free on the disk of {directory}",
+            hint="make room there, or make it smaller: --compress zstd, --no-memory, --tag",
+        )
+
+
+@contextmanager
+def new_file(path: Path, identity: str) -> Iterator[BundleWriter]:
+    """A bundle that is there under its name once the block has ended well, and lasts."""
+    path = path.absolute()
+    temporary = path.with_name(f".{path.name}.part")
+    descriptor = _held(temporary)
+    try:
+        os.ftruncate(descriptor, 0)
+        yield BundleWriter.begin(descriptor, identity)
+        _become(temporary, path)
+        atomic.sync_directory(path.parent)
+    finally:
+        with suppress(FileNotFoundError):
+            if os.path.samestat(temporary.stat(), os.fstat(descriptor)):
+                temporary.unlink()
+        os.close(descriptor)
+
+
+def _held(temporary: Path) -> int:
+    """A descriptor of the unfinished file that nobody else writes."""
+    while True:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise BusyError(
+                f"another export writes to {temporary.parent} under the same name",
+                hint="wait for it, or choose another name",
+            ) from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(temporary.stat(), os.fstat(descriptor)):
+                return descriptor
+        os.close(descriptor)
+
+
+def _become(temporary: Path, path: Path) -> None:
+    if path.exists():
+        raise UsageError(f"there is a file {path} by now", hint="choose another name")
+    temporary.rename(path)
+
+
+@contextmanager
+def existing_file(path: Path, end: int) -> Iterator[BundleWriter]:
+    """A bundle whose content ends there, to be added to; nobody else adds to it meanwhile.
+
+    Where the block fails, the file is again as it was.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"another export writes to {path}", hint="wait for it") from None
+        writer = BundleWriter(descriptor, end)
+        try:
+            yield writer
+        except BaseException:
+            with suppress(OSError):
+                writer.abandon(end)
+            raise
+    finally:
+        os.close(descriptor)

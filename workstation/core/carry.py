@@ -1,0 +1,215 @@
+"""The verbs that carry machines in one file, as the front-ends call them."""
+
+import asyncio
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workstation.core import library, media
+from workstation.core.bundle import arrive, export, place, planning, spool, verify
+from workstation.core.bundle.export import Exported, Plan, Wish
+from workstation.core.bundle.flatten import flatten
+from workstation.core.bundle.keys import Keys, as_fingerprint
+from workstation.core.bundle.origin import Origin, may_load
+from workstation.core.bundle.planning import Subject
+from workstation.core.bundle.reader import Bundle, open_bundle
+from workstation.core.bundle.work import in_thread
+from workstation.core.collect import collect_quietly
+from workstation.core.moves import find_layer
+from workstation.errors import InvalidError, UsageError
+from workstation.model.machine import Definition
+
+if TYPE_CHECKING:
+    from workstation.core.workstation import Workstation
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came of a bundle."""
+
+    name: str
+    layers: int
+    shared: int
+    """How many of them were here already."""
+    copied: int
+    """Bytes."""
+    resumes: bool
+    """Whether its start goes on from memory."""
+    distrusted: bool
+    """It could go on from memory, and boots instead: its signer is not trusted."""
+    signer: str
+    """A fingerprint."""
+    signer_name: str
+    """What the person calls the signer; empty for a stranger."""
+    said: tuple[str, ...]
+    """What was changed or left out, in a person's words."""
+
+
+class Carry:
+    """What can be done with bundles."""
+
+    def __init__(self, station: "Workstation") -> None:
+        self._station = station
+        self._store = station.layers.store
+        self.keys = Keys(station.paths)
+
+    # -- export ---------------------------------------------------------------
+
+    async def export(self, name: str, path: Path, wish: Wish | None = None) -> Exported:
+        """A machine into a bundle file, or onto the one that is there: then only what it lacks.
+
+        A running guest is frozen first and goes on in milliseconds. At the return the file lasts.
+        """
+        wish = wish or Wish()
+        onto = await asyncio.to_thread(
+            planning.to_add_to, path, wish, self.keys, self._definition(name)
+        )
+        with ExitStack() as stack:
+            plan = await self._plan(stack, name, wish, onto)
+            await asyncio.to_thread(export.check_target, plan, path)
+            writing = partial(export.write, plan, path, self.keys.own())
+            with self._station.working(f"export {name}", unit="B") as progress:
+                written, size = await in_thread(writing, progress, plan.size)
+        medium = await asyncio.to_thread(media.medium_of, path)
+        return self._exported(plan, path, written, size, medium)
+
+    async def stream(self, name: str, descriptor: int, wish: Wish | None = None) -> Exported:
+        """A machine into a pipe."""
+        export.check_pipe(descriptor)
+        with ExitStack() as stack:
+            plan = await self._plan(stack, name, wish or Wish(), None)
+            writing = partial(export.stream, plan, descriptor, self.keys.own())
+            with self._station.working(f"export {name}", unit="B") as progress:
+                written = await in_thread(writing, progress, plan.size)
+        return self._exported(plan, None, written, written, None)
+
+    def _exported(
+        self, plan: Plan, path: Path | None, written: int, size: int, medium: media.Medium | None
+    ) -> Exported:
+        return Exported(
+            file=path,
+            written=written,
+            size=size,
+            layers=len(plan.kept) + len(plan.layers),
+            added=len(plan.layers),
+            memory=plan.machine.resume,
+            left_out=plan.left_out,
+            fingerprint=self.keys.own_fingerprint(),
+            medium=medium.name if medium and medium.removable else "",
+        )
+
+    def _definition(self, name: str) -> Definition:
+        definition = self._station.machine(name).definition
+        if not definition:
+            raise InvalidError(
+                f"the file of “{name}” has problems", hint=f"workstation edit {name}"
+            )
+        return definition
+
+    async def _plan(self, stack: ExitStack, name: str, wish: Wish, onto: Bundle | None) -> Plan:
+        station, store = self._station, self._store
+        planning.check_words(wish, store, name, station.layers.names_of(name))
+        subject = await self._subject(name, wish)
+        if not wish.flatten:
+            return await asyncio.to_thread(
+                planning.whole, stack, store, self.keys, subject, wish, onto
+            )
+        directory = stack.enter_context(store.making())
+        memory = wish.memory and may_load(store, self.keys, subject.top.id)
+        facts = await station.host_facts()
+        with station.working(f"flatten {name}", unit="B") as progress, store.adding():
+            layer = await flatten(
+                store, facts, subject.top, directory, progress,
+                memory=memory, compress=wish.compress,
+            )  # fmt: skip
+        return planning.flat(stack, store, subject, layer, directory, wish)
+
+    async def _subject(self, name: str, wish: Wish) -> Subject:
+        """The machine at the moment that is exported; a running one is frozen for it."""
+        station = self._station
+        machine, definition = station.machine(name), self._definition(name)
+        if wish.tag:
+            history = station.layers.names_of(name)
+            top = find_layer(name, self._store, history, wish.tag)
+            profile = top.profile.model_copy(update={"name": name})
+            definition = definition.model_copy(update={"profile": profile})
+            return Subject(name, definition, history, top, True)
+        await machine.settled()
+        running = machine.pair() is not None
+        top = await station.layers.present(name, "exported", memory=wish.memory)
+        history = station.layers.names_of(name)
+        return Subject(name, definition, history, top, running or bool(history.head.resume))
+
+    # -- import ---------------------------------------------------------------
+
+    async def import_file(self, path: Path, *, name: str = "", load_memory: str = "") -> Imported:
+        """A bundle's machine into the library, each chunk verified as it is copied.
+
+        `load_memory` is the signer's fingerprint, typed by a person who wants the memory of a
+        stranger to be loaded.
+        """
+        bundle = await asyncio.to_thread(open_bundle, path)
+        return await self._import(bundle, name, load_memory)
+
+    async def import_stream(
+        self, descriptor: int, *, name: str = "", load_memory: str = ""
+    ) -> Imported:
+        """The same from a pipe; of one that is cut off or changed nothing is left."""
+        station = self._station
+        with library.workplace(station.paths, f"stream-{os.getpid()}") as directory:
+            with station.working("receive a bundle", unit="B") as progress:
+                receiving = partial(spool.receive, descriptor, directory / "stream.vmbundle")
+                path = await in_thread(receiving, progress)
+            return await self.import_file(path, name=name, load_memory=load_memory)
+
+    async def _import(self, bundle: Bundle, name: str, load_memory: str) -> Imported:
+        station, store = self._station, self._store
+        if name:
+            library.check_new_name(station.paths, name)
+        origin = self._origin(bundle, load_memory)
+        trusted = origin.confirmed or self.keys.trusts(origin.signer)
+        carried = bundle.manifest.machine
+        try:
+            with station.working(f"import {name or carried.name}", unit="B") as progress:
+                await asyncio.to_thread(verify.check_structure, bundle)
+                arrival = await asyncio.to_thread(arrive.plan, store, bundle)
+                settled = await place.bring_in(
+                    station.paths, store, arrival, name, origin, progress,
+                    load_memory=trusted,
+                )  # fmt: skip
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(collect_quietly, station.paths, store))
+            raise
+        station.machine(settled.name)
+        return Imported(
+            name=settled.name,
+            layers=len(bundle.ids()),
+            shared=len(arrival.shared),
+            copied=arrival.size,
+            resumes=carried.resume and trusted,
+            distrusted=carried.resume and not trusted,
+            signer=bundle.signer,
+            signer_name=self.keys.name_of(bundle.signer),
+            said=(*_of_the_file(bundle), *settled.said, *_left_out(arrival.left_out)),
+        )
+
+    def _origin(self, bundle: Bundle, load_memory: str) -> Origin:
+        if load_memory and as_fingerprint(load_memory) != bundle.signer:
+            raise UsageError(
+                f"{bundle.path} was not signed by “{load_memory}”",
+                hint=f"its signer is {bundle.signer}: ask whoever gave it to you",
+            )
+        return Origin(signer=bundle.signer, confirmed=bool(load_memory))
+
+
+def _of_the_file(bundle: Bundle) -> list[str]:
+    if not bundle.cut_off:
+        return []
+    return ["an export onto this file was cut off: this is what was in it before"]
+
+
+def _left_out(texts: tuple[str, ...]) -> list[str]:
+    return [f"left out: {text}" for text in texts]
