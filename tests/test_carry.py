@@ -1,0 +1,80 @@
+"""Two laptops: what a guest remembers is carried from one home to another in one file."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import end_machines, tiny
+from tests.test_guest import awake
+from tests.test_layers import recall, remember, with_disk
+from workstation.core.bundle.export import Wish
+from workstation.core.workstation import Workstation
+from workstation.model.machine import State
+from workstation.paths import Paths
+
+pytestmark = [pytest.mark.qemu]
+
+
+@pytest.fixture
+def other_home() -> Iterator[Path]:
+    """Of the other laptop."""
+    directory = Path(tempfile.mkdtemp(prefix="ws-"))
+    try:
+        yield directory
+    finally:
+        end_machines(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def laptop(other_home: Path) -> AsyncIterator[Workstation]:
+    """A front-end on the library of the other laptop, which is empty."""
+    base = {"HOME": str(other_home), "XDG_RUNTIME_DIR": str(other_home / "run")}
+    async with Workstation(Paths.from_environment(base), front_end="test") as station:
+        yield station
+
+
+async def trust(laptop: Workstation, station: Workstation) -> None:
+    laptop.carry.keys.add(station.carry.keys.own_fingerprint(), "the first one")
+
+
+@pytest.mark.usefixtures("with_appliance")
+async def test_a_running_guest_goes_on_elsewhere_with_its_history(
+    station: Workstation, laptop: Workstation, tmp_path: Path
+) -> None:
+    await awake(station, "one", with_disk())
+    await remember(station, "one", "first")
+    await station.layers.snapshot("one", "before")
+    await remember(station, "one", "second")
+    file = tmp_path / "one.vmbundle"
+    done = await station.carry.export("one", file)
+    assert station.view("one").state is State.RUNNING
+    assert (done.layers, done.memory, done.size) == (2, True, file.stat().st_size)
+    await trust(laptop, station)
+    await station.kill("one")
+    shutil.rmtree(station.paths.data)
+
+    came = await laptop.carry.import_file(file)
+    assert (came.name, came.resumes, came.said) == ("one", True, ())
+    file.unlink()
+    await laptop.start("one")
+    assert await recall(laptop, "one") == ("second", "second")
+    await laptop.layers.revert("one", "before", discard=True)
+    assert await recall(laptop, "one") == ("first", "first")
+
+
+async def test_an_empty_machine_is_carried(
+    station: Workstation, laptop: Workstation, tmp_path: Path
+) -> None:
+    await station.create("one", tiny(drives=[{"size": "8 MiB"}]))
+    done = await station.carry.export("one", tmp_path / "one.vmbundle", Wish(compress=True))
+    assert not done.memory
+    came = await laptop.carry.import_file(tmp_path / "one.vmbundle", name="two")
+    assert came.name == "two"
+    assert os.listdir(laptop.paths.making) == []
+    await laptop.start("two")
+    assert laptop.view("two").state is State.RUNNING
