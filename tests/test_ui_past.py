@@ -1,16 +1,22 @@
 """Trees, lines and pictures of layers, without a screen."""
 
 import os
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from rich.console import Console
+from rich.text import Text
+from textual.strip import Strip
 
 from tests.fake_layers import NOW, a_layer, demo_past, screen_of_a_guest
 from workstation.core.layers import Entry
 from workstation.ui import picture
+from workstation.ui.blocks import BlockStrip, strips_of
 from workstation.ui.past import Past, ago, freed_without, title_of, tree
 from workstation.ui.story import story
 
@@ -132,56 +138,78 @@ def ppm(width: int, height: int, pixels: bytes) -> bytes:
     return b"P6\n%d %d\n255\n" % (width, height) + pixels
 
 
-def test_a_picture_keeps_its_proportions_and_its_light() -> None:
+def read(directory: Path, data: bytes) -> Image.Image | None:
+    file = directory / "picture.ppm"
+    file.write_bytes(data)
+    return picture.read_picture(file)
+
+
+def test_a_picture_keeps_its_proportions_and_its_light(tmp_path: Path) -> None:
     white, black = b"\xff" * 3, b"\x00" * 3
-    found = picture.parse_ppm(ppm(4, 2, (white + black) * 4))
+    found = read(tmp_path, ppm(4, 2, (white + black) * 4))
     assert found
-    assert picture.shrunk(found, 4, 40) == [[(255,) * 3, (0,) * 3] * 2] * 2
-    ((left, right),) = picture.shrunk(found, 2, 40)
-    assert left == right
-    assert left[0] > 128  # half the light is brighter than half the number
+    assert picture.shrunk(found, 4, 40).tobytes() == (white + black) * 4
+    small = picture.shrunk(found, 2, 40)
+    assert small.size == (2, 1)
+    assert small.tobytes()[0] > 128  # half the light is brighter than half the number
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"P6", b"P5\n1 1\n255\n\x00", b"P6\n2 2\n255\n\x00", b"P6\n0 5\n255\n",
-        b"P6\n99999 99999\n255\nx", b"P6\n1 1\n65535\n\x00\x00\x00", b"P6\n-1 1\n255\n\x00\x00\x00",
-        b"\x89PNG\r\n",
+        b"", b"P6", b"P6\n2 2\n255\n\x00", b"P6\n0 5\n255\n", b"P6\n1 1\n255\n\x00",
+        b"P6\n99999 99999\n255\nx", b"P6\n-1 1\n255\n\x00\x00\x00", b"\x89PNG\r\n",
+        b"P6\n7000 6000\n255\n", b"P6\n12000 9000\n255\n", b"P6\nx 1\n255\n\x00\x00\x00",
     ],
 )  # fmt: skip
-def test_what_is_no_picture_is_none(data: bytes) -> None:
-    assert picture.parse_ppm(data) is None
+def test_what_is_no_picture_is_none(data: bytes, tmp_path: Path) -> None:
+    assert read(tmp_path, data) is None
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes_are_a_picture_or_none(data: bytes) -> None:
-    found = picture.parse_ppm(b"P6\n" + data)
+@given(st.binary(max_size=200), st.sampled_from([b"P6\n", b"P6 3 2 255 ", b""]))
+def test_any_bytes_are_a_picture_or_none(data: bytes, begin: bytes) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        found = read(Path(directory), begin + data)
     if found:
         picture.shrunk(found, 5, 5)
 
 
 def test_a_picture_is_read_from_a_plain_file_only(tmp_path: Path) -> None:
     file = screen_of_a_guest(tmp_path)
-    assert picture.read_ppm(file)
+    assert picture.read_picture(file)
     link = tmp_path / "link.ppm"
     link.symlink_to(file)
-    assert picture.read_ppm(link) is None
-    assert picture.read_ppm(tmp_path) is None
+    assert picture.read_picture(link) is None
+    assert picture.read_picture(tmp_path) is None
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    assert picture.read_ppm(pipe) is None
+    assert picture.read_picture(pipe) is None
 
 
-@given(st.integers(0, 90), st.integers(0, 40))
+@given(st.integers(1, 90), st.integers(1, 40))
 def test_the_strips_fit_the_pane(columns: int, rows: int) -> None:
-    data = ppm(7, 3, bytes(range(63)))
-    found = picture.parse_ppm(data)
-    assert found
-    if columns and rows:
-        lines = picture.shrunk(found, columns, 2 * rows)
-        assert 1 <= len(lines) <= 2 * rows
-        assert all(1 <= len(line) <= columns for line in lines)
+    found = Image.frombytes("RGB", (7, 3), bytes(range(63)))
+    drawn = strips_of(picture.shrunk(found, columns, 2 * rows), columns)
+    assert 1 <= len(drawn) <= rows
+    assert all(strip.cell_length == columns for strip in drawn)
+
+
+def test_a_line_of_blocks_is_written_as_its_segments_are() -> None:
+    console = Console(color_system="truecolor", force_terminal=True)
+    upper, lower = bytes(range(30)) + b"\x05" * 6, bytes(range(60, 90)) + b"\x09" * 6
+    strip = BlockStrip(upper, lower, 2, 3)
+    shown = Text.from_ansi(strip.render(console))
+    plain = Text.from_ansi(Strip(list(strip)).render(console))
+    assert shown.plain == plain.plain
+    assert [shown.get_style_at_offset(console, at) for at in range(17)] == [
+        plain.get_style_at_offset(console, at) for at in range(17)
+    ]
+
+
+def test_a_terminal_of_256_colours_gets_those() -> None:
+    console = Console(color_system="256", force_terminal=True)
+    written = BlockStrip(b"\xff\0\0", b"\0\0\xff").render(console)
+    assert "38;5;" in written and "38;2;" not in written
 
 
 def test_the_strips_are_half_blocks_in_the_middle(tmp_path: Path) -> None:
@@ -190,4 +218,4 @@ def test_the_strips_are_half_blocks_in_the_middle(tmp_path: Path) -> None:
     assert len(drawn) <= 20
     assert {strip.text for strip in drawn} == {"▀" * 40}
     narrow = picture.strips(screen_of_a_guest(tmp_path), 60, 5)
-    assert {strip.text for strip in narrow} == {" " * 22 + "▀" * 16}
+    assert {strip.text for strip in narrow} == {" " * 22 + "▀" * 16 + " " * 22}

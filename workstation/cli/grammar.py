@@ -92,7 +92,9 @@ def _delete(parser: Parser) -> None:
 
 def _screen(parser: Parser) -> None:
     parser.machine()
-    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="a PNG; - to print")
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("-o", "--output", metavar="FILE", help="save a PNG; - prints it")
+    how.add_argument("--text", action="store_true", help="print the text that it shows")
     parser.json()
 
 
@@ -316,7 +318,7 @@ COMMANDS: Grammar = {
     "console": Command("machines:console", "work in a machine's serial console; ctrl+] leaves",
                        _machine, ["workstation console web"]),
     "screen": Command("screen:screen", "save a picture of a machine's screen", _screen, [
-        "workstation screen web --output shot.png",
+        "workstation screen web --output shot.png", "workstation screen web --text",
     ]),
     "type": Command("screen:type_text", "type a text on a machine's screen", _type, [
         "workstation type web 'echo hello' --enter", "workstation type web - <commands.txt",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from workstation.cli.station import station
 from workstation.core.workstation import Workstation
 from workstation.errors import UsageError
+from workstation.model.text import safe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,7 +27,12 @@ VIEWERS = ("remote-viewer", "vncviewer")
 
 
 def screen(call: "Call") -> None:
-    """A picture of it, as a PNG."""
+    """A picture of it, as a PNG, or its text."""
+    if call.text:
+        text = _on(call, "screen", lambda found: found.screens.text(call.name))
+        as_json = json.dumps({"name": call.name, "text": text}, indent=2)
+        print(as_json if call.json else safe(text, limit=len(text) + 1))
+        return
     printed = call.output == "-"
     if printed and call.json:
         raise UsageError("--output - prints the picture: it goes not with --json")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
     from workstation.model.machine import MachineView
     from workstation.ui.commands.base import Command
+    from workstation.ui.screen.terminal import Drain
 
 
 FIRST_FRAME = 0.03
@@ -62,6 +63,8 @@ class WorkstationApp(App[None]):
         self.spin = spin
         self.library = LibraryScreen()
         self.station: Workstation | None = None
+        self.drain: Drain | None = None
+        """Of the guest's screen that is open: it waits for what the terminal answers."""
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DEFAULT
@@ -158,6 +161,10 @@ class WorkstationApp(App[None]):
             return
         fatal = event.worker is self._holding
         self.show_error(error, then=self.exit if fatal else None)
+
+    def on_cursor_position(self) -> None:
+        if self.drain:
+            self.drain.answered()
 
     def tell_of_crash(self, view: MachineView) -> None:
         """A machine has crashed by itself; what a command has done tells of itself."""

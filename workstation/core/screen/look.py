@@ -5,7 +5,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
+from workstation.core import run
 from workstation.core.machine import Machine
+from workstation.core.screen.glyphs import TextScreen
 from workstation.core.screen.keys import Stroke
 from workstation.core.screen.layouts import pressed, typed
 from workstation.errors import MonitorError, NotAllowedError
@@ -13,6 +15,7 @@ from workstation.model.machine import MachineView
 from workstation.qemu.rfb.canvas import Box, Canvas
 from workstation.qemu.rfb.client import Client
 from workstation.qemu.rfb.reader import Cursor
+from workstation.qemu.vga_font import vga_font
 
 __all__ = ["Box", "Canvas", "Cursor", "Look"]
 
@@ -45,6 +48,8 @@ class Look:
 
     def __init__(self, machine: Machine, keyboard: str) -> None:
         self._machine = machine
+        self.text = TextScreen({})
+        """Reads the canvas as text, where it is one; whoever draws it says when."""
         self._client: Client | None = None
         self._waiting: deque[Stroke] = deque()
         self._typing: asyncio.Task[None] | None = None
@@ -102,6 +107,7 @@ class Look:
             return
         try:
             self._client = await Client.connect(self._machine.paths.vnc)
+            self.text = TextScreen(await asyncio.to_thread(_font, self._machine))
             self.trouble = ""
         except MonitorError as error:
             self._lose(str(error))
@@ -185,6 +191,11 @@ class Look:
         with suppress(MonitorError):
             self._client.ask_size(width, height)
         return True
+
+
+def _font(machine: Machine) -> dict[bytes, str]:
+    record = run.read(machine.paths)
+    return vga_font(record.argv[0]) if record and record.argv else {}
 
 
 def keyboard_of(view: MachineView, default: str) -> str:

@@ -57,6 +57,18 @@ class Screens:
             assert look.canvas
             return look.canvas.image().convert("RGB")
 
+    async def text(self, name: str) -> str:
+        """What the screen says, where it is one of text; raises NotAllowedError if it is not."""
+        async with self.looking(name) as look:
+            assert look.canvas
+            look.text.read(look.canvas, [look.canvas.box])
+            if not look.text.is_text:
+                raise NotAllowedError(
+                    f"the screen of “{name}” shows no text that can be read",
+                    hint=f"a picture of it: workstation screen {name} --output FILE",
+                )
+            return look.text.text()
+
     async def type(self, name: str, text: str) -> None:
         """Type the text; returns when the guest's keyboard has all of it."""
         typed(text, self.layout(name))

@@ -22,6 +22,7 @@ from workstation.ui.commands.machine import (
     Pause,
     Reset,
     Resume,
+    Screen,
     Start,
     Stop,
 )
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Command[Any]] = {
         New(),
         Start(),
         Console(),
+        Screen(),
         Snapshot(),
         ResetDemo(),
         OpenHistory(),

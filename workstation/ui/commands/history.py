@@ -15,7 +15,7 @@ from workstation.ui.commands.layers import (
     read,
     tag_trouble,
 )
-from workstation.ui.commands.machine import confirmed
+from workstation.ui.commands.machine import Screen, confirmed
 from workstation.ui.commands.program import Cancel, Help, Palette, Quit
 from workstation.ui.past import freed_without, listed, standing_on
 
@@ -226,6 +226,7 @@ COMMANDS: dict[str, Command[Any]] = {
         Squash(),
         Snapshot(),
         ResetDemo(),
+        Screen(),
         Cancel(),
         Palette(),
         Back(),

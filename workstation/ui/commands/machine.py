@@ -101,6 +101,21 @@ def _import_console() -> None:
     import workstation.ui.console.screen  # noqa: F401
 
 
+class Screen(MachineCommand):
+    """Look at the guest's graphical screen and work on it, full size. ctrl+] leads back."""
+
+    id, label, verb = "screen", "Screen", "screen"
+    keys = shown_key = "g"
+
+    def available(self, desk: Desk) -> bool:
+        return bool(desk.station and desk.view and desk.view.profile)
+
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
+        from workstation.ui.screen.guest import GuestScreen
+
+        desk.app.push_screen(GuestScreen(station, view.name))
+
+
 class Pause(MachineCommand):
     """Let the guest stand still; nothing of it is lost."""
 

@@ -1,0 +1,250 @@
+"""A guest's graphical screen, full size, with its keyboard and mouse."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.content import Content
+
+from workstation.errors import UsageError, WorkstationError
+from workstation.model.text import safe_line
+from workstation.ui.desk import Desk
+from workstation.ui.dialogs.guest_menu import Menu, items
+from workstation.ui.looks import look_of
+from workstation.ui.screen.keys import chord_of, setting_key, typed_by
+from workstation.ui.screen.terminal import Drain
+from workstation.ui.screen.view import GuestView
+from workstation.ui.widgets.lines import Bar
+
+if TYPE_CHECKING:
+    from workstation.core.screen.look import Look
+    from workstation.core.workstation import Workstation
+    from workstation.model.machine import MachineView
+
+FRAME = 1 / 30
+"""Seconds between two frames at least."""
+
+PANS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+ZOOM_WORDS = {0.0: "fit", 0.5: "1:2", 1.0: "1:1"}
+
+
+class GuestScreen(Desk):
+    """Follows the machine through restarts; leaving it never touches the guest."""
+
+    CSS_PATH = "guest.tcss"
+    AUTO_FOCUS = "GuestView"
+    BINDINGS: ClassVar = []
+
+    guest = getters.query_one(GuestView)
+    status = getters.query_one("#guest-status", Bar)
+
+    def __init__(self, station: Workstation, name: str) -> None:
+        super().__init__()
+        self.station: Workstation = station
+        self.machine = name
+        self._leave_key = setting_key(station.settings.leave_key)
+        self._menu_key = setting_key(station.settings.menu_key)
+        self._held: set[str] = set()
+        """Modifiers that the next key goes with."""
+        self._look: Look | None = None
+        self._drain: Drain | None = None
+
+    @property
+    def view(self) -> MachineView | None:
+        return self.station.machines.get(self.machine)
+
+    def compose(self) -> ComposeResult:
+        yield GuestView()
+        yield Bar(id="guest-status")
+
+    def on_mount(self) -> None:
+        self._drain = self.program.drain = Drain(self.app)
+        self.show_again()
+        self.run_worker(self._follow(), group="guest", exclusive=True)
+
+    # -- looking ------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """Frame by frame, as fast as the terminal takes them."""
+        try:
+            look = self._look = self.guest.look = self.station.screens.look(self.machine)
+        except WorkstationError as error:
+            self._say(str(error), error.hint)
+            return
+        clock = asyncio.get_running_loop().time
+        async with aclosing(look.frames()) as frames:
+            async for damage in frames:
+                begun = clock()
+                if look.canvas:
+                    self.guest.draw(damage)
+                else:
+                    self._say_why_not(look)
+                self.show_again()
+                await self._painted()
+                await asyncio.sleep(max(0.0, FRAME - (clock() - begun)))
+
+    async def _painted(self) -> None:
+        """Until the terminal has shown it: over a slow line no frame waits for an older one."""
+        written = asyncio.Event()
+        self.call_after_refresh(written.set)
+        await written.wait()
+        if self._drain:
+            await self._drain.wait()
+
+    def _say_why_not(self, look: Look) -> None:
+        view = self.view
+        if view is None:
+            self._say("The machine is gone.", f"{self.station.settings.leave_key} leads back")
+        elif view.state.live:
+            self._say(f"{self.machine} is {view.state}", look.trouble or "its screen comes")
+        else:
+            self._say(f"{self.machine} is {view.state}", "Enter starts it")
+
+    def _say(self, what: str, hint: str) -> None:
+        self.guest.say(
+            Content.styled(safe_line(what), "bold"),
+            Content(),
+            Content.styled(safe_line(hint), "$text-muted"),
+        )
+
+    # -- the status line ----------------------------------------------------
+
+    def show_again(self) -> None:
+        if self.is_mounted and self.view:
+            self.status.put(self._left(self.view), self._right())
+
+    def _left(self, view: MachineView) -> Content:
+        look = look_of(view)
+        parts = [
+            Content.styled(f" {safe_line(view.name, limit=30)} ", "bold"),
+            Content.styled(f" {look.glyph} {look.word} ", look.style),
+            Content.styled(f" {self._about()} ", "$text-muted"),
+        ]
+        if self._held:
+            parts.append(Content.styled(f" {'+'.join(sorted(self._held))}+ ", "bold $text-warning"))
+        return Content("").join(parts)
+
+    def _about(self) -> str:
+        canvas = self._look.canvas if self._look else None
+        if canvas is None or self._look is None:
+            return ""
+        words = [f"{canvas.width}×{canvas.height}", self.guest.drawn_as]
+        words += [] if self._look.absolute else ["mouse moves by steps"]
+        words += ["CAPS"] if self._look.caps_lock else []
+        return " · ".join(words)
+
+    def _right(self) -> Content:
+        settings = self.station.settings
+        if self.guest.grabbed:
+            keys = [(settings.leave_key, "leave"), (settings.menu_key, "menu")]
+        else:
+            keys = [("arrows", "move"), ("z", "zoom"), ("g", "grab"), ("esc", "leave")]
+        return Content.assemble(
+            *((part, style) for key, word in keys for part, style in
+              ((f" {key}", "bold $footer-key-foreground"), (f" {word} ", ""))),
+        )  # fmt: skip
+
+    # -- keys ---------------------------------------------------------------
+
+    @on(GuestView.Typed)
+    def _typed(self, event: GuestView.Typed) -> None:
+        event.stop()
+        if event.key == self._leave_key:
+            self.dismiss(None)
+        elif event.key == self._menu_key:
+            self.run_worker(self._open_menu(), group="menu", exclusive=True)
+        elif not (self._look and self._look.canvas):
+            self._key_without_screen(event.key)
+        elif self.guest.grabbed:
+            self._pass_on(event.key, event.character)
+        else:
+            self._own_key(event.key)
+
+    def _key_without_screen(self, key: str) -> None:
+        view = self.view
+        if key == "enter" and view and not view.state.live:
+            self.run_worker(self._start(), group="start", exclusive=True, exit_on_error=False)
+        elif key in ("escape", "q"):
+            self.dismiss(None)
+
+    async def _start(self) -> None:
+        from workstation.ui.commands.machine import start
+
+        await start(self, self.station, self.machine)
+
+    def _own_key(self, key: str) -> None:
+        if key in PANS:
+            self.guest.pan(*PANS[key])
+        elif key in ("z", "g"):
+            self._do({"z": "zoom", "g": "grab"}[key])
+        elif key in ("escape", "q"):
+            self.dismiss(None)
+
+    def _pass_on(self, key: str, character: str | None) -> None:
+        text = "" if self._held else typed_by(key, character)
+        chord = "" if text else chord_of(key)
+        if text:
+            self._try(text, typing=True)
+        elif chord:
+            held, self._held = sorted(self._held), set()
+            self._try("-".join([*held, chord]), typing=False)
+            self.show_again()
+
+    @on(GuestView.Pasted)
+    def _pasted(self, event: GuestView.Pasted) -> None:
+        event.stop()
+        if not self._try(event.text, typing=True):
+            self.tell("Too much is still being typed: paste it again later, or in parts.")
+
+    def _try(self, what: str, *, typing: bool) -> bool:
+        """Whether there was room for it; what the guest's keyboard lacks is told."""
+        if self._look is None:
+            return True
+        try:
+            if typing:
+                return self._look.type(what)
+            self._look.press(what)
+        except UsageError as error:
+            self.tell(str(error))
+        return True
+
+    # -- the menu -----------------------------------------------------------
+
+    async def _open_menu(self) -> None:
+        settings, guest = self.station.settings, self.guest
+        lines = items(
+            held=frozenset(self._held),
+            grabbed=guest.grabbed,
+            zoom=ZOOM_WORDS[guest.zoom],
+            text=guest.as_text,
+            own_keys=(settings.leave_key, settings.menu_key),
+        )
+        self._do(await self.app.push_screen_wait(Menu(self.machine, lines, self._menu_key)))
+
+    def _do(self, action: str) -> None:
+        verb, _, rest = action.partition(" ")
+        match verb:
+            case "leave":
+                self.dismiss(None)
+            case "grab":
+                self.guest.grabbed = not self.guest.grabbed
+            case "zoom":
+                self.guest.next_zoom()
+            case "text":
+                self.guest.toggle_text()
+            case "size":
+                self._ask_size()
+            case "hold":
+                self._held ^= {rest}
+            case "press":
+                self._try(rest, typing=False)
+        self.show_again()
+
+    def _ask_size(self) -> None:
+        width, height = self.guest.size.width * 8, self.guest.size.height * 16
+        if not (self._look and self._look.ask_size(width, height)):
+            self.tell("This guest's adapter cannot be asked for a size.")
