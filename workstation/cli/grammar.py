@@ -321,7 +321,7 @@ COMMANDS: Grammar = {
         "workstation screen web --output shot.png", "workstation screen web --text",
     ]),
     "type": Command("screen:type_text", "type a text on a machine's screen", _type, [
-        "workstation type web 'echo hello' --enter", "workstation type web - <commands.txt",
+        "workstation type web 'echo hello' --enter", "workstation type web -",
     ]),
     "keys": Command("screen:keys", "press keys on a machine's screen", _keys, [
         "workstation keys web ctrl-alt-del", "workstation keys web down down enter",

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from workstation.ui.history import HistoryScreen
 
 
+class ScreenHere(Screen):
+    """Look at the guest's graphical screen and work on it, full size. ctrl+] leads back."""
+
+    keys = shown_key = "G"
+
+
 class LayerCommand(Command["HistoryScreen"]):
     """Base of the commands on the selected layer; most need one that has a name."""
 
@@ -226,7 +232,7 @@ COMMANDS: dict[str, Command[Any]] = {
         Squash(),
         Snapshot(),
         ResetDemo(),
-        Screen(),
+        ScreenHere(),
         Cancel(),
         Palette(),
         Back(),

@@ -107,9 +107,6 @@ class Screen(MachineCommand):
     id, label, verb = "screen", "Screen", "screen"
     keys = shown_key = "g"
 
-    def available(self, desk: Desk) -> bool:
-        return bool(desk.station and desk.view and desk.view.profile)
-
     async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
         from workstation.ui.screen.guest import GuestScreen
 

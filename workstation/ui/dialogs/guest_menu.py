@@ -14,6 +14,7 @@ from textual.widgets.option_list import Option
 
 from workstation.model.text import safe_line
 from workstation.ui.dialogs.dialog import Dialog
+from workstation.ui.guest_keys import textual_key
 from workstation.ui.widgets.lines import plain_title
 
 
@@ -62,7 +63,7 @@ class Menu(Dialog[str]):
     AUTO_FOCUS = "OptionList"
 
     def __init__(self, title: str, lines: Iterable[Item | None], menu_key: str) -> None:
-        """`menu_key` closes it again."""
+        """`menu_key`, as the settings have it, goes to the guest when it is pressed once more."""
         super().__init__(cancelled="")
         self._title, self._lines, self._menu_key = title, list(lines), menu_key
         self._items = [item for item in self._lines if item]
@@ -80,8 +81,8 @@ class Menu(Dialog[str]):
         for item in self._items:
             if event.key == item.key:
                 self.dismiss(item.action)
-        if event.key == self._menu_key:
-            self.dismiss("")
+        if event.key == textual_key(self._menu_key):
+            self.dismiss(f"press {self._menu_key}")
 
 
 def _line(item: Item) -> Option:

@@ -14,8 +14,9 @@ from workstation.errors import UsageError, WorkstationError
 from workstation.model.text import safe_line
 from workstation.ui.desk import Desk
 from workstation.ui.dialogs.guest_menu import Menu, items
+from workstation.ui.guest_keys import textual_key
 from workstation.ui.looks import look_of
-from workstation.ui.screen.keys import chord_of, setting_key, typed_by
+from workstation.ui.screen.keys import chord_of, typed_by
 from workstation.ui.screen.terminal import Drain
 from workstation.ui.screen.view import GuestView
 from workstation.ui.widgets.lines import Bar
@@ -46,8 +47,8 @@ class GuestScreen(Desk):
         super().__init__()
         self.station: Workstation = station
         self.machine = name
-        self._leave_key = setting_key(station.settings.leave_key)
-        self._menu_key = setting_key(station.settings.menu_key)
+        self._leave_key = textual_key(station.settings.leave_key)
+        self._menu_key = textual_key(station.settings.menu_key)
         self._held: set[str] = set()
         """Modifiers that the next key goes with."""
         self._look: Look | None = None
@@ -223,7 +224,7 @@ class GuestScreen(Desk):
             text=guest.as_text,
             own_keys=(settings.leave_key, settings.menu_key),
         )
-        self._do(await self.app.push_screen_wait(Menu(self.machine, lines, self._menu_key)))
+        self._do(await self.app.push_screen_wait(Menu(self.machine, lines, settings.menu_key)))
 
     def _do(self, action: str) -> None:
         verb, _, rest = action.partition(" ")

@@ -14,14 +14,6 @@ _OTHER_NAMES = {
 }
 
 
-def setting_key(setting: str) -> str:
-    """`ctrl+]`, as the settings have it, in Textual's words."""
-    head, plus, sign = setting.rpartition("+")
-    names = {"]": "right_square_bracket", "\\": "backslash", "^": "circumflex_accent",
-             "_": "underscore", "@": "at"}  # fmt: skip
-    return f"{head}{plus}{names.get(sign, sign)}"
-
-
 def typed_by(key: str, character: str | None) -> str:
     """The character that a key types; empty where it is a chord, or a key without one."""
     if character and character.isprintable() and not _held(key):
