@@ -24,9 +24,13 @@ from workstation.qemu.firmware import find_firmware
 
 
 async def create_machine(
-    paths: Paths, facts: HostFacts, name: str, profile: Profile, *, based_on: str
+    paths: Paths, facts: HostFacts, name: str, profile: Profile, *, based_on: str, base: str = ""
 ) -> Definition:
-    """Make the machine `name`; it is there whole when this returns, or not at all."""
+    """Make the machine `name`; it is there whole when this returns, or not at all.
+
+    With `base` its drives stand on that layer, which the caller keeps from being collected;
+    without one, on the images that the profile names.
+    """
     definition = Definition(
         uuid=uuid4(),
         created=datetime.now(UTC).replace(microsecond=0),
@@ -36,11 +40,13 @@ async def create_machine(
     images, store = Images(paths), Store(paths)
     with store.adding(), library.making(paths, name) as machine:
         await asyncio.to_thread(_adopt_boot_files, definition.profile, images, machine)
-        base = await asyncio.to_thread(_make_base, store, images, machine, definition.profile)
-        sizes = _sizes(store, base, definition.profile)
+        layer: str | None = base
+        if not base:
+            layer = await asyncio.to_thread(_make_base, store, images, definition.profile)
+        sizes = _sizes(store, layer, definition.profile)
         head = await heads.make_head(machine, sizes)
         await _make_variables(facts, definition.profile, machine.overlay(head, "nvram"))
-        heads.write_history(machine, History(head=Head(id=head, layer=base)))
+        heads.write_history(machine, History(head=Head(id=head, layer=layer)))
         write_definition(machine, definition, name)
         await asyncio.to_thread(library.sync_tree, machine.data)
     return definition
@@ -98,7 +104,7 @@ def _adopt_boot_files(profile: Profile, images: Images, machine: MachinePaths) -
             library.adopt_file(source, target, trusted=images.owns(source))
 
 
-def _make_base(store: Store, images: Images, machine: MachinePaths, profile: Profile) -> str | None:
+def _make_base(store: Store, images: Images, profile: Profile) -> str | None:
     """A layer of the images that the drives start as; None where all of them are blank."""
     wanted = {f"drive{n}": drive for n, drive in enumerate(profile.drives) if drive.image}
     if not wanted:

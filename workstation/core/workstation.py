@@ -15,6 +15,7 @@ from workstation.core.activities import Activities, Progress
 from workstation.core.collect import collect_quietly
 from workstation.core.create import create_machine
 from workstation.core.demo import run_demo
+from workstation.core.foreign.station import Foreign
 from workstation.core.images import Images
 from workstation.core.layers import Layers
 from workstation.core.machine import Machine
@@ -88,6 +89,7 @@ class Workstation:
         self._stack = AsyncExitStack()
         self.layers = Layers(self)
         self.screens = Screens(self)
+        self.foreign = Foreign(self)
         self._undigested = asyncio.Event()
 
     # -- life ---------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workstation.errors import HostError, WorkstationError, room_hint
-from workstation.qemu.blockdev import DiskFile, Format, bytes_node, image_node
+from workstation.qemu.blockdev import DiskFile, Format, Node, bytes_node, image_node
 from workstation.qemu.leash import leashed
 from workstation.qemu.options import as_json
 
@@ -51,11 +51,20 @@ async def check(qemu_img: str, file: DiskFile) -> str:
     return "" if code in (0, 3) else words or f"qemu-img check ended with {code}"
 
 
+def chain_node(files: Sequence[DiskFile]) -> Node:
+    """A chain, given from its top to its base, as one node that qemu-img can read."""
+    source: Node | None = None
+    for file in reversed(files):
+        node: Node = {"driver": file.format, "file": bytes_node(file)}
+        source = {**node, "backing": source} if file.format == "qcow2" else node
+    return source or {}
+
+
 async def rewrite(qemu_img: str, files: Sequence[DiskFile], target: Path) -> None:
     """`target` becomes the top of a chain again, without what is zero and has nothing below."""
     # With -B, convert copies only what the top itself holds. That name is taken out again.
     below = ("-B", _named(files[1]), "-F", files[1].format) if len(files) > 1 else ()
-    chain = f"json:{as_json(_chain_node(files))}"
+    chain = f"json:{as_json(chain_node(files))}"
     await _run(qemu_img, "convert", "-q", "-O", "qcow2", *below, chain, str(target))
     if below:
         await _run(qemu_img, "rebase", "-q", "-u", "-f", "qcow2", "-b", "", str(target))
@@ -67,17 +76,8 @@ async def flatten(
     """`target` becomes one qcow2 with all that a chain shows; compressed, its clusters are zstd."""
     packing = ("-c", "-o", "compression_type=zstd") if compress else ()
     many = ("-W", "-m", str(min(16, max(2, os.cpu_count() or 1))))
-    chain = f"json:{as_json(_chain_node(files))}"
+    chain = f"json:{as_json(chain_node(files))}"
     await _run(qemu_img, "convert", "-q", "-O", "qcow2", *packing, *many, chain, str(target))
-
-
-def _chain_node(files: Sequence[DiskFile]) -> dict[str, object]:
-    """A chain, given from its top to its base, as one node with all others in it."""
-    node: dict[str, object] | None = None
-    for file in reversed(files):
-        above: dict[str, object] = {"driver": file.format, "file": bytes_node(file)}
-        node = {**above, "backing": node} if file.format == "qcow2" else above
-    return node or {}
 
 
 def _named(file: DiskFile) -> str:

@@ -23,9 +23,13 @@ exit $status
 
 @asynccontextmanager
 async def leashed(
-    argv: Sequence[str], *, stderr: int = DEVNULL, descriptors: Sequence[int] = ()
+    argv: Sequence[str],
+    *,
+    stdout: int = DEVNULL,
+    stderr: int = DEVNULL,
+    descriptors: Sequence[int] = (),
 ) -> AsyncIterator[Process]:
-    """Run a program, without input and output; where it has not ended, it does with the block."""
+    """Run a program, without input; where it has not ended, it does with the block."""
     theirs, ours = os.pipe()
     process = None
     try:
@@ -33,7 +37,7 @@ async def leashed(
             process = await asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", _LEASH, "leash", *argv,
                 stdin=theirs,
-                stdout=DEVNULL,
+                stdout=stdout,
                 stderr=stderr,
                 pass_fds=tuple(descriptors),
                 umask=0o077,

@@ -36,10 +36,14 @@ class Header(NamedTuple):
 def read_header(path: Path | Extent) -> Header:
     """Raises InvalidError where the file is no qcow2 of version 2 or 3."""
     with Extent.of(path).open() as file:
-        raw = file.read(_HEADER.size)
+        return parse_header(file.read(_HEADER.size), str(path))
+
+
+def parse_header(raw: bytes, path: str) -> Header:
+    """The same of the first bytes of an image, wherever they lie; `path` names it in errors."""
     if len(raw) < _HEADER.size or raw[:4] != _MAGIC:
         raise InvalidError(f"{path} is not a qcow2 image")
-    fields = _HEADER.unpack(raw)
+    fields = _HEADER.unpack(raw[: _HEADER.size])
     # A name of no length is none: a merge leaves that behind.
     version, backing, size = fields[1], fields[2] and fields[3], fields[5]
     if version not in (2, 3):
@@ -93,7 +97,11 @@ def create_blank(path: Path, size: int) -> None:
 
 def check_self_contained(path: Path | Extent) -> Header:
     """Refuse an image that would make QEMU open another file, or that claims an absurd size."""
-    header = read_header(path)
+    return check_header(read_header(path), str(path))
+
+
+def check_header(header: Header, path: str) -> Header:
+    """The same of a header that was read already; `path` names its file in errors."""
     if header.backing or header.external_data:
         raise InvalidError(
             f"{path} keeps part of its content in another file",

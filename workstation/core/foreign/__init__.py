@@ -1,0 +1,13 @@
+"""Other programs' formats: machines and disks that come from them, and that go to them.
+
+    station.py      the verbs, as the front-ends call them
+    recognise.py    what a file is, by its content
+    piece.py        a stretch of a stranger's file, opened once
+    headers.py, vmdk.py, whole.py    disk images: harmless? whole?
+    package.py, tar.py, manifest.py  OVA and OVF: their files, and whether they are whole
+    ovf_read.py, libvirt_read.py, quickemu.py    descriptions, to a Described
+    described.py, adopt.py           from that to a profile, and to a machine
+    ovf_write.py, libvirt_write.py, send.py, landing.py    the other way
+
+Nothing here is imported before it is needed: XML and header libraries take a tenth of a second.
+"""

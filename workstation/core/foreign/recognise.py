@@ -1,0 +1,69 @@
+"""What a file is that somebody wants to import: by its content, never by its name."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from workstation.core.foreign import headers, quickemu, tar
+from workstation.core.foreign.package import DESCRIPTION
+from workstation.core.foreign.piece import Piece
+from workstation.errors import InvalidError
+
+
+class Kind(StrEnum):
+    """Something from another program; the word is the person's."""
+
+    OVF = "OVF package"
+    LIBVIRT = "libvirt domain"
+    QUICKEMU = "Quickemu configuration"
+    ISO = "disc"
+    DISK = "disk image"
+    COMPRESSED = "compressed file"
+
+
+_TEXT = 4096
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"(\xb5/\xfd": "zstd"}
+
+
+def recognise(path: Path) -> Kind:
+    """Raises NotFoundError or InvalidError for what cannot be imported."""
+    if path.is_dir():
+        if any(one.name.lower().endswith(DESCRIPTION) for one in path.iterdir()):
+            return Kind.OVF
+        raise InvalidError(f"{path} is a directory without an {DESCRIPTION} in it")
+    with Piece(path) as piece:
+        return _of(piece)
+
+
+def _of(piece: Piece) -> Kind:
+    if not piece.size:
+        raise InvalidError(f"{piece.path} is empty")
+    head = piece.read(0, _TEXT)
+    if tar.is_tar(piece):
+        if any(name.lower().endswith(DESCRIPTION) for name in tar.members(piece)):
+            return Kind.OVF
+        raise InvalidError(f"{piece.path} is a tar, and has no {DESCRIPTION} in it")
+    if kind := _text_kind(head, piece):
+        return kind
+    if any(head.startswith(magic) for magic in _COMPRESSED):
+        return Kind.COMPRESSED
+    found = headers.format_of(piece)
+    if found == "raw" and piece.size % 512:
+        raise InvalidError(
+            f"{piece.path} is nothing that is known here",
+            hint="known are bundles, OVA, OVF, qcow2, VMDK, VHD, VHDX, VDI, raw disks, ISO,"
+            " libvirt XML and Quickemu .conf",
+        )
+    return Kind.ISO if found == "iso" else Kind.DISK
+
+
+def _text_kind(head: bytes, piece: Piece) -> Kind | None:
+    if b"\0" in head:
+        return None
+    text = head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    if text.lstrip().startswith("<"):
+        if "<domain" in text:
+            return Kind.LIBVIRT
+        if "Envelope" in text:
+            return Kind.OVF
+        raise InvalidError(f"{piece.path} is neither an OVF nor a libvirt domain")
+    return Kind.QUICKEMU if quickemu.looks_like(text) else None

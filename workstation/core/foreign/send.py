@@ -1,0 +1,257 @@
+"""A machine in a form that another program takes: disks, an OVA, a libvirt domain."""
+
+import asyncio
+import hashlib
+import secrets
+import tarfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from workstation.core import library
+from workstation.core.foreign.landing import check_fits, landing
+from workstation.core.foreign.libvirt_write import write_libvirt
+from workstation.core.foreign.ovf_write import PackedDisk, write_ovf
+from workstation.core.freeze import check_room
+from workstation.core.store import Store
+from workstation.errors import UsageError
+from workstation.model.host import HostFacts
+from workstation.model.layer import Layer
+from workstation.model.machine import Definition
+from workstation.model.profile import Bus, Firmware, Nic, Profile
+from workstation.paths import Paths
+from workstation.qemu import qcow2
+from workstation.qemu.blockdev import DiskFile
+from workstation.qemu.convert import convert
+from workstation.qemu.image import chain_node
+
+if TYPE_CHECKING:
+    from workstation.core.activities import Progress
+
+OVA, LIBVIRT = "ova", "libvirt"
+
+DISK_FORMATS: dict[str, tuple[str, ...]] = {
+    "qcow2": (),
+    "raw": (),
+    "vmdk": ("-o", "subformat=monolithicSparse,adapter_type=lsilogic"),
+    "vhdx": ("-o", "subformat=dynamic"),
+    "vdi": (),
+}
+"""QEMU's driver of each, and its options."""
+
+FORMATS = (OVA, *DISK_FORMATS, LIBVIRT)
+
+_STREAM = ("-o", "subformat=streamOptimized,adapter_type=lsilogic")
+_AT_ONCE = 4 * 2**20
+_BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was written."""
+
+    files: tuple[Path, ...]
+    size: int
+    """Bytes of all of them on the disk."""
+    dropped: tuple[str, ...]
+    """A line for each thing of the machine that the format has no words for."""
+
+
+class _Drive(NamedTuple):
+    files: tuple[DiskFile, ...]
+    """From the top to the base."""
+    size: int
+    """Bytes that the guest sees."""
+
+    @property
+    def taken(self) -> int:
+        """Bytes on the disk: what a copy without holes takes at most, as long as it is sparse."""
+        return min(self.size, sum(file.taken() for file in self.files))
+
+
+class Sender:
+    """One export, told as it goes on."""
+
+    def __init__(
+        self, paths: Paths, facts: HostFacts, definition: Definition, layer: Layer,
+        progress: "Progress",
+    ) -> None:  # fmt: skip
+        self._paths, self._facts, self._progress = paths, facts, progress
+        self._definition = definition.model_copy(update={"profile": layer.profile})
+        self._name = layer.machine or layer.profile.name
+        store = Store(paths)
+        chains = (
+            store.disk_files(layer.id, f"drive{n}") for n in range(len(layer.profile.drives))
+        )
+        self._drives = [_Drive(c, qcow2.virtual_size(c[0], c[0].format)) for c in chains if c]
+        if not self._drives:
+            raise UsageError(
+                f"“{self._name}” has no disk, and other programs take a machine's disks",
+                hint="without --format, export writes a file of our own, with everything in it",
+            )
+        self._done, self._total = 0, sum(drive.size for drive in self._drives)
+
+    @property
+    def _profile(self) -> Profile:
+        return self._definition.profile
+
+    async def send(self, target: Path, kind: str) -> Sent:
+        """Write it; there whole and lasting when this returns, or not at all."""
+        if kind == OVA:
+            files = await self._ova(target)
+        elif kind == LIBVIRT:
+            files = await self._libvirt(target)
+        else:
+            files = await self._disks(_numbered(target, len(self._drives)), kind)
+        size = sum(file.stat().st_blocks * 512 for file in files)
+        return Sent(tuple(files), size, tuple(lost(self._profile, kind, len(self._drives))))
+
+    # -- disks ------------------------------------------------------------------
+
+    async def _disks(self, targets: Sequence[Path], kind: str) -> Sequence[Path]:
+        self._check(targets, kind)
+        async with landing(*targets) as places:
+            await self._convert(places, kind, DISK_FORMATS[kind])
+        return targets
+
+    def _check(self, targets: Sequence[Path], kind: str) -> None:
+        for target, drive in zip(targets, self._drives, strict=True):
+            check_fits(target, drive.size if kind == "raw" else drive.taken)
+        check_room(targets[0].parent, sum(drive.taken for drive in self._drives))
+
+    async def _convert(self, places: Sequence[Path], kind: str, options: Sequence[str]) -> None:
+        for place, drive in zip(places, self._drives, strict=True):
+            before = self._done
+            await convert(
+                self._facts.qemu_img,
+                chain_node(drive.files),
+                kind,
+                place,
+                lambda part, drive=drive, before=before: self._tell(before + part * drive.size),
+                options=options,
+            )
+            self._tell(before + drive.size)
+
+    def _tell(self, done: float) -> None:
+        self._done = int(done)
+        self._progress("", self._done, self._total)
+
+    # -- libvirt ----------------------------------------------------------------
+
+    async def _libvirt(self, target: Path) -> Sequence[Path]:
+        disks = _numbered(target.with_suffix(".qcow2"), len(self._drives))
+        if target in disks:
+            raise UsageError(f"{target} is to be the description", hint="call it NAME.xml")
+        self._check(disks, "qcow2")
+        kvm = self._profile.machine.accelerator != "tcg"
+        text = write_libvirt(self._name, self._definition, disks, kvm=kvm)
+        async with landing(*disks, target) as places:
+            await self._convert(places[:-1], "qcow2", ())
+            await asyncio.to_thread(places[-1].write_text, text, "utf-8")
+        return (target, *disks)
+
+    # -- OVA --------------------------------------------------------------------
+
+    async def _ova(self, target: Path) -> Sequence[Path]:
+        """The compressed disks are made in the library first: a tar says a file's size before it.
+
+        So the stick, which is slow, is written once, and it is known before whether it fits.
+        """
+        check_room(self._paths.data, sum(drive.taken for drive in self._drives))
+        with library.workplace(self._paths, secrets.token_hex(8)) as work:
+            stem = self._name
+            places = [work / f"{stem}-disk{n}.vmdk" for n in range(1, len(self._drives) + 1)]
+            self._total += sum(drive.taken for drive in self._drives)
+            await self._convert(places, "vmdk", _STREAM)
+            packed = [
+                PackedDisk(place.name, place.stat().st_size, drive.size)
+                for place, drive in zip(places, self._drives, strict=True)
+            ]
+            check_fits(target, sum(disk.size for disk in packed) + 2**16)
+            self._total = self._done + sum(disk.size for disk in packed)
+            text = write_ovf(self._name, self._profile, packed)
+            async with landing(target) as (place,):
+                await self._pack(place, stem, text.encode(), places)
+        return (target,)
+
+    async def _pack(self, place: Path, stem: str, text: bytes, disks: Sequence[Path]) -> None:
+        with place.open("xb") as file:
+            place.chmod(0o600)
+            write = _Writer(file.write)
+            lines = [await write.whole(f"{stem}.ovf", text)]
+            for disk in disks:
+                lines.append(await write.file(disk, lambda size: self._tell(self._done + size)))
+            await write.whole(f"{stem}.mf", "".join(lines).encode())
+            file.write(bytes(2 * _BLOCK))
+
+
+class _Writer:
+    """Members of a tar, and the line of the manifest for each."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+
+    async def whole(self, name: str, content: bytes) -> str:
+        self._begin(name, len(content))
+        self._write(content)
+        self._end(len(content))
+        return _line(name, hashlib.sha256(content).hexdigest())
+
+    async def file(self, path: Path, told: Callable[[int], None]) -> str:
+        size, digest = path.stat().st_size, hashlib.sha256()
+        self._begin(path.name, size)
+        with path.open("rb") as file:
+            while chunk := await asyncio.to_thread(file.read, _AT_ONCE):
+                await asyncio.gather(
+                    asyncio.to_thread(digest.update, chunk), asyncio.to_thread(self._write, chunk)
+                )
+                told(len(chunk))
+        self._end(size)
+        return _line(path.name, digest.hexdigest())
+
+    def _begin(self, name: str, size: int) -> None:
+        """Sizes over 8 GiB are written as GNU tar does; nothing names this user or host."""
+        info = tarfile.TarInfo(name)
+        info.size, info.mode, info.mtime = size, 0o644, int(time.time())
+        self._write(info.tobuf(tarfile.GNU_FORMAT))
+
+    def _end(self, size: int) -> None:
+        self._write(bytes(-size % _BLOCK))
+
+
+def _line(name: str, digest: str) -> str:
+    return f"SHA256({name})= {digest}\n"
+
+
+def _numbered(target: Path, count: int) -> list[Path]:
+    """`disk.qcow2`, `disk-2.qcow2` and so on."""
+    more = (target.with_name(f"{target.stem}-{n}{target.suffix}") for n in range(2, count + 1))
+    return [target, *more]
+
+
+def lost(profile: Profile, kind: str, disks: int) -> list[str]:
+    """What of the machine the other program will not know, a line each."""
+    found = ["snapshots and memory: the disks are as they were at that moment"]
+    if profile.boot.kernel:
+        found.append("the kernel that it boots directly: nothing boots its disks by themselves")
+    if kind in DISK_FORMATS:
+        return [*found, "everything but the disks' content"]
+    if profile.boot.firmware is not Firmware.BIOS:
+        found.append("the UEFI variables: its firmware looks for a boot loader anew")
+        if kind == OVA:
+            found.append("for VirtualBox, that it boots by UEFI: switch EFI on before its start")
+    if profile.devices.tpm:
+        found.append("the state of its TPM")
+    if any(network.forwards for network in profile.networks):
+        found.append("the ports of this computer that lead into it")
+    if profile.shares:
+        found.append("the directories of this computer that it shares")
+    if any(disc.image for disc in profile.cdroms):
+        found.append("the discs in its CD drives")
+    if kind == OVA and any(drive.bus is not Bus.SATA for drive in profile.drives):
+        found.append("the disks' bus: they are on SATA, and its system needs the driver for that")
+    if kind == OVA and any(n.model not in (Nic.E1000, Nic.E1000E) for n in profile.networks):
+        found.append("the network adapter: it is an e1000")
+    return found

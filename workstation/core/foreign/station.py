@@ -1,0 +1,68 @@
+"""The verbs on other programs' formats, as the front-ends call them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workstation.errors import InvalidError
+
+if TYPE_CHECKING:
+    from workstation.core.foreign.adopt import Imported
+    from workstation.core.foreign.recognise import Kind
+    from workstation.core.foreign.send import Sent
+    from workstation.core.workstation import Workstation
+
+
+class Foreign:
+    """What a Workstation can do with files of other programs."""
+
+    def __init__(self, station: "Workstation") -> None:
+        self._station = station
+
+    def recognise(self, path: Path) -> "Kind":
+        """What a file is, by its content; raises NotFoundError or InvalidError. Reads little."""
+        from workstation.core.foreign.recognise import recognise
+
+        return recognise(_place(path))
+
+    async def adopt(self, path: Path, name: str = "") -> "Imported":
+        """Make a machine of a disk image, an OVA, a disc or a description; see foreign.md.
+
+        Without a name it gets the one that the file says, or a free one near it.
+        """
+        from workstation.core.foreign.adopt import adopt
+
+        station = self._station
+        facts = await station.host_facts()
+        with station.working(f"import {path.name}", unit="B") as progress:
+            made = await adopt(station.paths, facts, _place(path), name, progress)
+        station.machine(made.name)
+        return made
+
+    async def export(self, name: str, target: Path, kind: str, *, tag: str = "") -> "Sent":
+        """Write a machine's disks, an OVA or a libvirt domain; `kind` is one of send.FORMATS.
+
+        A machine that runs is frozen first, without its memory, and goes on meanwhile; with a
+        `tag`, it is that snapshot which is written.
+        """
+        from workstation.core import moves
+        from workstation.core.foreign.landing import check_target
+        from workstation.core.foreign.send import Sender
+
+        station, layers, place = self._station, self._station.layers, _place(target)
+        machine = station.machine(name)
+        check_target(place)
+        if not machine.definition:
+            raise InvalidError(f"the file of “{name}” has problems", hint="edit it first")
+        facts = await station.host_facts()
+        with layers.store.adding():
+            if tag:
+                layer = moves.find_layer(name, layers.store, layers.names_of(name), tag)
+            else:
+                layer = await layers.present(name, f"exported as {kind}", memory=False)
+            with station.working(f"export {name}", unit="B") as progress:
+                sender = Sender(station.paths, facts, machine.definition, layer, progress)
+                return await sender.send(place, kind)
+
+
+def _place(path: Path) -> Path:
+    return path.expanduser().absolute()
