@@ -22,6 +22,8 @@ _NICS = {"virtio": Nic.VIRTIO, "virtio-net": Nic.VIRTIO, "e1000": Nic.E1000, "e1
          "rtl8139": Nic.RTL8139}  # fmt: skip
 _FORMATS = {"qcow2": "qcow2", "raw": "raw", "vmdk": "vmdk", "vdi": "vdi", "vpc": "vhd",
             "vhdx": "vhdx"}  # fmt: skip
+_PORTABLE = "Nehalem"
+"""What “portable” is; QEMU has the version in its own name for it."""
 _MODES = {"host-passthrough": "host", "maximum": "max"}
 
 _HOST_ACCESS = {
@@ -117,7 +119,7 @@ class _Reader:
         mode, model = xml.attribute(cpu, "mode"), xml.text(cpu, "model")
         if mode in _MODES:
             return _MODES[mode]
-        if model or mode == "host-model":
+        if model not in ("", _PORTABLE) or mode == "host-model":
             self._dropped.append(
                 f"the CPU model {model or mode}: “portable” instead, which resumes elsewhere"
             )

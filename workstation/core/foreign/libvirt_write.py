@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from xml.sax.saxutils import escape, quoteattr  # noqa: S406 (writes, parses nothing)
+from xml.sax.saxutils import escape, quoteattr
 
 from workstation.model.machine import Definition
 from workstation.model.profile import Bus, Clock, Drive, Family, Firmware, Profile
@@ -80,7 +80,8 @@ def _cpu(profile: Profile) -> str:
         return f'  <cpu mode="{_MODES[cpu.model]}">\n    <topology {shape}/>\n  </cpu>\n'
     model = _VERSION.sub("", cpu.model)  # libvirt knows QEMU's models without their versions
     return (
-        f'  <cpu mode="custom" match="exact">\n    <model fallback="allow">{escape(model)}</model>\n'
+        '  <cpu mode="custom" match="exact">\n'
+        f'    <model fallback="allow">{escape(model)}</model>\n'
         f"    <topology {shape}/>\n  </cpu>\n"
     )
 
@@ -93,7 +94,8 @@ def _disks(drives: Sequence[Drive], files: Sequence[Path]) -> Iterator[str]:
         discard = ' discard="unmap"' if drive.discard else ""
         yield (
             f'    <disk type="file" device="disk">\n      <driver name="qemu" type="qcow2"'
-            f' cache="{drive.cache.value}"{discard}/>\n      <source file={quoteattr(str(file))}/>\n'
+            f' cache="{drive.cache.value}"{discard}/>\n'
+            f"      <source file={quoteattr(str(file))}/>\n"
             f'      <target dev="{prefix}{chr(ord("a") + number)}" bus="{bus}"/>\n    </disk>\n'
         )
 
@@ -136,7 +138,8 @@ def _others(profile: Profile) -> Iterator[str]:
                "    </tpm>\n")  # fmt: skip
     if profile.display.adapter != "none":
         model = "virtio" if profile.display.adapter == "virtio" else "vga"
-        yield f'    <graphics type="vnc"/>\n    <video>\n      <model type="{model}"/>\n    </video>\n'
+        yield '    <graphics type="vnc"/>\n'
+        yield f'    <video>\n      <model type="{model}"/>\n    </video>\n'
     if devices.sound == "hda":
         yield '    <sound model="ich9"/>\n'
     if devices.rng:

@@ -6,7 +6,7 @@ adapters as E1000. A section of our own, which they skip, keeps what our guests 
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
-from xml.sax.saxutils import escape, quoteattr  # noqa: S406 (writes, parses nothing)
+from xml.sax.saxutils import escape, quoteattr
 
 from workstation.core.foreign.ovf_read import OURS
 from workstation.model.profile import Family, Firmware, Nic, Profile
@@ -119,7 +119,8 @@ def _items(profile: Profile, disks: int) -> Iterator[str]:
         kind = "E1000e" if network.model is Nic.E1000E else "E1000"
         plugged = "true" if network.mode == "user" else "false"
         yield _item(40 + number, _NIC, f"Ethernet {number + 1}", AddressOnParent=number,
-                    AutomaticAllocation=plugged, Connection="NAT", ResourceSubType=kind)  # fmt: skip
+                    AutomaticAllocation=plugged, Connection="NAT",
+                    ResourceSubType=kind)  # fmt: skip
 
 
 def _item(number: int, kind: int, what: str, last: str = "", **more: object) -> str:

@@ -1,18 +1,17 @@
 """A machine in a form that another program takes: disks, an OVA, a libvirt domain."""
 
 import asyncio
-import hashlib
 import secrets
-import tarfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from workstation.core import library
 from workstation.core.foreign.landing import check_fits, landing
 from workstation.core.foreign.libvirt_write import write_libvirt
+from workstation.core.foreign.ova import pack
 from workstation.core.foreign.ovf_write import PackedDisk, write_ovf
 from workstation.core.freeze import check_room
 from workstation.core.store import Store
@@ -44,8 +43,6 @@ DISK_FORMATS: dict[str, tuple[str, ...]] = {
 FORMATS = (OVA, *DISK_FORMATS, LIBVIRT)
 
 _STREAM = ("-o", "subformat=streamOptimized,adapter_type=lsilogic")
-_AT_ONCE = 4 * 2**20
-_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +58,23 @@ class Sent:
 
 class _Drive(NamedTuple):
     files: tuple[DiskFile, ...]
-    """From the top to the base."""
+    """From the top to the base; none where nothing was ever written."""
     size: int
     """Bytes that the guest sees."""
 
     @property
     def taken(self) -> int:
-        """Bytes on the disk: what a copy without holes takes at most, as long as it is sparse."""
+        """Bytes on the disk: what a copy takes at most, as long as it is sparse."""
         return min(self.size, sum(file.taken() for file in self.files))
+
+
+def _drives(store: Store, layer: Layer) -> list[_Drive]:
+    found = []
+    for number, drive in enumerate(layer.profile.drives):
+        files = store.disk_files(layer.id, f"drive{number}")
+        below = qcow2.virtual_size(files[0], files[0].format) if files else 0
+        found.append(_Drive(files, max(below, drive.size or 0)))
+    return found
 
 
 class Sender:
@@ -79,13 +85,9 @@ class Sender:
         progress: "Progress",
     ) -> None:  # fmt: skip
         self._paths, self._facts, self._progress = paths, facts, progress
-        self._definition = definition.model_copy(update={"profile": layer.profile})
-        self._name = layer.machine or layer.profile.name
-        store = Store(paths)
-        chains = (
-            store.disk_files(layer.id, f"drive{n}") for n in range(len(layer.profile.drives))
-        )
-        self._drives = [_Drive(c, qcow2.virtual_size(c[0], c[0].format)) for c in chains if c]
+        self._definition = definition
+        self._name = definition.profile.name
+        self._drives = _drives(Store(paths), layer)
         if not self._drives:
             raise UsageError(
                 f"“{self._name}” has no disk, and other programs take a machine's disks",
@@ -99,12 +101,13 @@ class Sender:
 
     async def send(self, target: Path, kind: str) -> Sent:
         """Write it; there whole and lasting when this returns, or not at all."""
-        if kind == OVA:
-            files = await self._ova(target)
-        elif kind == LIBVIRT:
-            files = await self._libvirt(target)
-        else:
-            files = await self._disks(_numbered(target, len(self._drives)), kind)
+        with library.workplace(self._paths, secrets.token_hex(8)) as self._work:
+            if kind == OVA:
+                files = await self._ova(target)
+            elif kind == LIBVIRT:
+                files = await self._libvirt(target)
+            else:
+                files = await self._disks(_numbered(target, len(self._drives)), kind)
         size = sum(file.stat().st_blocks * 512 for file in files)
         return Sent(tuple(files), size, tuple(lost(self._profile, kind, len(self._drives))))
 
@@ -122,17 +125,26 @@ class Sender:
         check_room(targets[0].parent, sum(drive.taken for drive in self._drives))
 
     async def _convert(self, places: Sequence[Path], kind: str, options: Sequence[str]) -> None:
-        for place, drive in zip(places, self._drives, strict=True):
+        for number, (place, drive) in enumerate(zip(places, self._drives, strict=True)):
             before = self._done
+            # What a guest sees may be larger than any file below: a blank overlay has its size.
+            top = DiskFile(self._work / f"top{number}.qcow2")
+            qcow2.create_blank(top.path, drive.size)
             await convert(
                 self._facts.qemu_img,
-                chain_node(drive.files),
+                chain_node((top, *drive.files)),
                 kind,
                 place,
-                lambda part, drive=drive, before=before: self._tell(before + part * drive.size),
+                partial(self._part, self._done, drive.size),
                 options=options,
             )
             self._tell(before + drive.size)
+
+    def _part(self, before: int, size: int, part: float) -> None:
+        self._tell(before + part * size)
+
+    def _more(self, size: int) -> None:
+        self._tell(self._done + size)
 
     def _tell(self, done: float) -> None:
         self._done = int(done)
@@ -160,69 +172,20 @@ class Sender:
         So the stick, which is slow, is written once, and it is known before whether it fits.
         """
         check_room(self._paths.data, sum(drive.taken for drive in self._drives))
-        with library.workplace(self._paths, secrets.token_hex(8)) as work:
-            stem = self._name
-            places = [work / f"{stem}-disk{n}.vmdk" for n in range(1, len(self._drives) + 1)]
-            self._total += sum(drive.taken for drive in self._drives)
-            await self._convert(places, "vmdk", _STREAM)
-            packed = [
-                PackedDisk(place.name, place.stat().st_size, drive.size)
-                for place, drive in zip(places, self._drives, strict=True)
-            ]
-            check_fits(target, sum(disk.size for disk in packed) + 2**16)
-            self._total = self._done + sum(disk.size for disk in packed)
-            text = write_ovf(self._name, self._profile, packed)
-            async with landing(target) as (place,):
-                await self._pack(place, stem, text.encode(), places)
+        stem, work = self._name, self._work
+        places = [work / f"{stem}-disk{n}.vmdk" for n in range(1, len(self._drives) + 1)]
+        self._total += sum(drive.taken for drive in self._drives)
+        await self._convert(places, "vmdk", _STREAM)
+        packed = [
+            PackedDisk(place.name, place.stat().st_size, drive.size)
+            for place, drive in zip(places, self._drives, strict=True)
+        ]
+        check_fits(target, sum(disk.size for disk in packed) + 2**16)
+        self._total = self._done + sum(disk.size for disk in packed)
+        text = write_ovf(self._name, self._profile, packed)
+        async with landing(target) as (place,):
+            await pack(place, stem, text.encode(), places, self._more)
         return (target,)
-
-    async def _pack(self, place: Path, stem: str, text: bytes, disks: Sequence[Path]) -> None:
-        with place.open("xb") as file:
-            place.chmod(0o600)
-            write = _Writer(file.write)
-            lines = [await write.whole(f"{stem}.ovf", text)]
-            for disk in disks:
-                lines.append(await write.file(disk, lambda size: self._tell(self._done + size)))
-            await write.whole(f"{stem}.mf", "".join(lines).encode())
-            file.write(bytes(2 * _BLOCK))
-
-
-class _Writer:
-    """Members of a tar, and the line of the manifest for each."""
-
-    def __init__(self, write: Callable[[bytes], object]) -> None:
-        self._write = write
-
-    async def whole(self, name: str, content: bytes) -> str:
-        self._begin(name, len(content))
-        self._write(content)
-        self._end(len(content))
-        return _line(name, hashlib.sha256(content).hexdigest())
-
-    async def file(self, path: Path, told: Callable[[int], None]) -> str:
-        size, digest = path.stat().st_size, hashlib.sha256()
-        self._begin(path.name, size)
-        with path.open("rb") as file:
-            while chunk := await asyncio.to_thread(file.read, _AT_ONCE):
-                await asyncio.gather(
-                    asyncio.to_thread(digest.update, chunk), asyncio.to_thread(self._write, chunk)
-                )
-                told(len(chunk))
-        self._end(size)
-        return _line(path.name, digest.hexdigest())
-
-    def _begin(self, name: str, size: int) -> None:
-        """Sizes over 8 GiB are written as GNU tar does; nothing names this user or host."""
-        info = tarfile.TarInfo(name)
-        info.size, info.mode, info.mtime = size, 0o644, int(time.time())
-        self._write(info.tobuf(tarfile.GNU_FORMAT))
-
-    def _end(self, size: int) -> None:
-        self._write(bytes(-size % _BLOCK))
-
-
-def _line(name: str, digest: str) -> str:
-    return f"SHA256({name})= {digest}\n"
 
 
 def _numbered(target: Path, count: int) -> list[Path]:

@@ -60,7 +60,9 @@ class Foreign:
             else:
                 layer = await layers.present(name, f"exported as {kind}", memory=False)
             with station.working(f"export {name}", unit="B") as progress:
-                sender = Sender(station.paths, facts, machine.definition, layer, progress)
+                profile = layer.profile.model_copy(update={"name": name})
+                definition = machine.definition.model_copy(update={"profile": profile})
+                sender = Sender(station.paths, facts, definition, layer, progress)
                 return await sender.send(place, kind)
 
 
