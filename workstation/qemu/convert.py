@@ -19,8 +19,14 @@ from workstation.qemu.options import as_json
 Told = Callable[[float], None]
 """Gets the part that is done, 0 to 1."""
 
-_LIMITED = 'ulimit -c 0; ulimit -v "$1"; ulimit -t "$2"; ulimit -f "$3"; shift 3; exec "$@"'
-"""Runs a program under limits: KiB of addresses, seconds of CPU, 512-byte blocks of a file."""
+_LIMITED = (
+    'ulimit -c 0; ulimit -v "$1"; ulimit -H -t "$(($2 + 5))"; ulimit -S -t "$2"; ulimit -f "$3";'
+    ' shift 3; exec "$@"'
+)
+"""Runs a program under limits: KiB of addresses, seconds of CPU, 512-byte blocks of a file.
+
+The hard limit of CPU would be a SIGKILL, which says nothing.
+"""
 
 _ADDRESSES = 2 * 2**30
 """Bytes of address space: qemu-img with its threads takes 0.7 GB of it, hardly any of it real."""

@@ -6,7 +6,7 @@ not look at. The format is decided here, by the content, and then always given.
 
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from workstation.core.foreign import whole
 from workstation.core.foreign.piece import Piece
@@ -15,6 +15,9 @@ from workstation.errors import InvalidError
 from workstation.model.units import format_size
 from workstation.qemu import qcow2
 from workstation.qemu.blockdev import Node
+
+if TYPE_CHECKING:
+    from oslo_utils.imageutils.format_inspector import FileInspector
 
 _HEAD = 4 * 2**20
 """Bytes that the inspector is shown: VHDX has its size behind the first 2 MiB."""
@@ -76,16 +79,12 @@ def _sized(found: str, size: int, piece: Piece) -> Disk:
 
 def format_of(piece: Piece) -> str:
     """A key of DRIVERS, by the content alone."""
-    from oslo_utils.imageutils.format_inspector import InspectWrapper
+    from oslo_utils.imageutils.format_inspector import ALL_FORMATS
 
     # Of a fixed VHD only the end says what it is; a disk with such an end by chance is not cut.
     if _is_fixed_vhd(piece):
         return "vhd"
-    wrapper = InspectWrapper(_Head(piece))  # type: ignore[arg-type]
-    while wrapper.read(_CHUNK):
-        pass
-    wrapper.close()
-    found = {str(one) for one in wrapper.formats or ()}
+    found = {name for name, kind in ALL_FORMATS.items() if name != "raw" and _matches(piece, kind)}
     if found <= {"iso", "gpt"} and "iso" in found:
         return "iso"  # discs that boot from a stick, too, are both
     if len(found) > 1:
@@ -101,17 +100,24 @@ def format_of(piece: Piece) -> str:
     return name
 
 
-class _Head:
-    """The beginning of a piece, as a file to be read."""
+def _matches(piece: Piece, kind: "type[FileInspector]") -> bool:
+    """Whether one of the library's inspectors knows its format again.
 
-    def __init__(self, piece: Piece) -> None:
-        self._piece = piece
-        self._at = 0
+    Its own wrapper over all of them fails where one has seen something that it does not expect.
+    """
+    inspector = kind()
+    try:
+        _feed(inspector, piece)
+        return inspector.format_match
+    except Exception:  # whatever an inspector happens to raise on what is not its own
+        return False
 
-    def read(self, size: int) -> bytes:
-        chunk = self._piece.read(self._at, min(size, _HEAD - self._at))
-        self._at += len(chunk)
-        return chunk
+
+def _feed(inspector: "FileInspector", piece: Piece) -> None:
+    for at in range(0, min(piece.size, _HEAD), _CHUNK):
+        inspector.eat_chunk(piece.read(at, _CHUNK))
+        if inspector.complete:
+            break
 
 
 # -- format by format -----------------------------------------------------------
@@ -125,9 +131,8 @@ def _inspected(piece: Piece, name: str) -> int:
     assert kind
     inspector = kind()
     try:
-        for at in range(0, min(piece.size, _HEAD), _CHUNK):
-            inspector.eat_chunk(piece.read(at, _CHUNK))
-        if piece.size > _HEAD:
+        _feed(inspector, piece)
+        if not inspector.complete and piece.size > _HEAD:
             inspector.eat_chunk(piece.read(piece.size - _CHUNK, _CHUNK))
         inspector.finish()
         inspector.safety_check()
@@ -138,7 +143,7 @@ def _inspected(piece: Piece, name: str) -> int:
             f" {'; '.join(str(one) for one in error.failures.values())}",
             hint="flatten it where it was made: qemu-img convert -O qcow2 OLD NEW",
         ) from error
-    except (library.ImageFormatError, struct.error, ValueError, LookupError) as error:
+    except Exception as error:  # whatever an inspector happens to raise on a damaged file
         raise InvalidError(f"{piece.name} is a damaged {name} image: {error}") from error
 
 

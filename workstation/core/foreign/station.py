@@ -34,7 +34,11 @@ class Foreign:
         station = self._station
         facts = await station.host_facts()
         with station.working(f"import {path.name}", unit="B") as progress:
-            made = await adopt(station.paths, facts, _place(path), name, progress)
+            try:
+                made = await adopt(station.paths, facts, _place(path), name, progress)
+            except InvalidError as error:
+                error.hint = error.hint or "get it anew from where it came, or ask who made it"
+                raise
         station.machine(made.name)
         return made
 
