@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workstation.cli import foreign
 from workstation.cli.station import station
 from workstation.cli.streams import interactive
 from workstation.errors import NotFoundError, UsageError
@@ -30,7 +31,10 @@ def _lines(*lines: str) -> str:
 
 
 def export(call: "Call") -> None:
-    """A machine into a bundle, onto one, or into a pipe."""
+    """A machine into a bundle, onto one, or into a pipe; or as another program takes it."""
+    if call.format:
+        foreign.export(call)
+        return
     from workstation.core.bundle.export import Wish
 
     wish = Wish(
@@ -81,7 +85,10 @@ def _exported(name: str, done: "Exported") -> str:
 
 
 def import_(call: "Call") -> None:
-    """A bundle's machine into the library."""
+    """A bundle's machine into the library, or what another program has made."""
+    if call.file != PIPE and foreign.is_foreign(_file(call)):
+        foreign.import_(call)
+        return
     done = asyncio.run(_import(call))
     if call.json:
         print(json.dumps(asdict(done), indent=2))

@@ -244,6 +244,9 @@ def _delete_snapshot(parser: Parser) -> None:
 
 # -- bundles --------------------------------------------------------------------
 
+FORMATS = ("ova", "qcow2", "raw", "vmdk", "vhdx", "vdi", "libvirt")
+"""Of other programs; a test compares them with those that the core knows."""
+
 
 def _export(parser: Parser) -> None:
     parser.machine()
@@ -254,11 +257,15 @@ def _export(parser: Parser) -> None:
     parser.add_argument("--flatten", action="store_true", help="one compact layer, no history")
     parser.add_argument("--compress", choices=["zstd"], help="smaller, for sending")
     parser.add_argument("--no-memory", action="store_true", help="disks only: it boots there")
+    parser.add_argument("--format", choices=FORMATS, default="",
+                        help="as another program takes it, without history and memory")  # fmt: skip
     parser.json()
 
 
 def _import(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a bundle, or “-” for a pipe")
+    parser.add_argument("file", metavar="FILE",
+                        help="a bundle, or “-” for a pipe; an OVA, .ovf, disk image, disc, libvirt"
+                        " XML or Quickemu .conf")  # fmt: skip
     parser.add_argument("--name", default="", help="what the machine is called here")
     parser.add_argument("--load-memory", metavar="FINGERPRINT", default="",
                         help="go on from the memory of a signer who is not trusted")  # fmt: skip
@@ -369,9 +376,11 @@ COMMANDS: Grammar = {
     "export": Command("carry:export", "put a machine into one file, to take it along", _export, [
         "workstation export web /media/STICK", "workstation export web web.vmbundle --flatten",
         "workstation export web - | ssh laptop workstation import -",
+        "workstation export web web.ova --format ova",
     ]),
-    "import": Command("carry:import_", "make a machine of a bundle", _import, [
-        "workstation import web.vmbundle", "workstation import - --name web-two <web.vmbundle",
+    "import": Command("carry:import_", "make a machine of a bundle, OVA or disk image", _import, [
+        "workstation import web.vmbundle", "workstation import ~/Downloads/appliance.ova",
+        "workstation import - --name web-two <web.vmbundle",
     ]),
     "inspect": Command("carry:inspect", "say what is in a bundle, and whether it runs here",
                        _inspect, ["workstation inspect web.vmbundle --verify"]),

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from pathlib import Path
 
+from workstation.core.bundle.tape import HEAD
 from workstation.core.foreign import headers, quickemu, tar
 from workstation.core.foreign.package import DESCRIPTION
 from workstation.core.foreign.piece import Piece
@@ -10,8 +11,10 @@ from workstation.errors import InvalidError
 
 
 class Kind(StrEnum):
-    """Something from another program; the word is the person's."""
+    """What can be imported; the word is the person's."""
 
+    BUNDLE = "bundle"
+    """One of our own."""
     OVF = "OVF package"
     LIBVIRT = "libvirt domain"
     QUICKEMU = "Quickemu configuration"
@@ -38,6 +41,8 @@ def _of(piece: Piece) -> Kind:
     if not piece.size:
         raise InvalidError(f"{piece.path} is empty")
     head = piece.read(0, _TEXT)
+    if head[:100].rstrip(b"\0") == HEAD.encode():
+        return Kind.BUNDLE
     if tar.is_tar(piece):
         if any(name.lower().endswith(DESCRIPTION) for name in tar.members(piece)):
             return Kind.OVF

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from workstation.core import library
+from workstation.core import library, media
 from workstation.core.foreign.landing import check_fits, landing
 from workstation.core.foreign.libvirt_write import write_libvirt
 from workstation.core.foreign.ova import pack
@@ -54,6 +54,8 @@ class Sent:
     """Bytes of all of them on the disk."""
     dropped: tuple[str, ...]
     """A line for each thing of the machine that the format has no words for."""
+    medium: str = ""
+    """What it lies on, where that can be pulled out."""
 
 
 class _Drive(NamedTuple):
@@ -109,7 +111,9 @@ class Sender:
             else:
                 files = await self._disks(_numbered(target, len(self._drives)), kind)
         size = sum(file.stat().st_blocks * 512 for file in files)
-        return Sent(tuple(files), size, tuple(lost(self._profile, kind, len(self._drives))))
+        medium = media.medium_of(target)
+        name = medium.name if medium and medium.removable else ""
+        return Sent(tuple(files), size, tuple(lost(self._profile, kind)), name)
 
     # -- disks ------------------------------------------------------------------
 
@@ -194,7 +198,7 @@ def _numbered(target: Path, count: int) -> list[Path]:
     return [target, *more]
 
 
-def lost(profile: Profile, kind: str, disks: int) -> list[str]:
+def lost(profile: Profile, kind: str) -> list[str]:
     """What of the machine the other program will not know, a line each."""
     found = ["snapshots and memory: the disks are as they were at that moment"]
     if profile.boot.kernel:

@@ -48,6 +48,8 @@ def source_of(path: Path, kind: Kind, opened: ExitStack) -> Source:
             return Source(_installer(path), _Itself(path, opened))
         case Kind.DISK:
             return Source(_bare(path), _Itself(path, opened))
+    if kind is Kind.BUNDLE:
+        raise InvalidError(f"{path} is a bundle", hint=f"workstation import {path}")
     raise InvalidError(f"{path} is compressed", hint="unpack it first: gunzip, unxz or zstd -d")
 
 
