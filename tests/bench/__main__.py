@@ -18,6 +18,8 @@ ROWS = {
     "frame": "screens:first_frame",
     "key": "screens:key_to_frame",
     "idle": "screens:idle",
+    "emulator": "console:emulator",
+    "console": "console:key_to_screen",
     "status": "status:row",
     "fronts": "fronts:row",
     "snapshot": "layers:snapshot",

@@ -1,0 +1,140 @@
+"""The text console: how fast the emulator is, and how soon a key's echo is on the screen."""
+
+import asyncio
+import contextlib
+import itertools
+import random
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bittty import XTERM, Board
+
+from tests.bench.echo_front import NAME
+from tests.bench.home import Home, home, progress
+from tests.bench.measure import Clock, Figure, Series, in_turns
+from tests.bench.terminal import Terminal
+from workstation.core.terminal.emulator import Emulator
+
+ROUNDS = 7
+KEYS = 100
+PIECE = 16_384
+
+LINES = b"".join(
+    b"\x1b[32m[  ok  ]\x1b[0m line %06d: \x1b[38;5;%dmsome words\x1b[0m and more of them\r\n"
+    % (number, number % 256)
+    for number in range(14_000)
+)
+"""About a megabyte of what a chatty service prints."""
+
+
+async def emulator() -> list[Figure]:
+    """Our adapter, beside the engine fed as it is."""
+
+    async def ours() -> float:
+        screen = Emulator(100, 30)
+        return _timed(screen.feed)
+
+    async def raw() -> float:
+        board = Board(width=100, height=30, model=XTERM)
+        return _timed(board.feed_host_data)
+
+    mine, other = await in_turns("emulator", ours, raw, ROUNDS)
+    return [
+        Figure(
+            "console, 1 MB of coloured lines emulated", mine, raw=other,
+            raw_name="bittty alone, without scrollback", limit=1.0,
+        )
+    ]  # fmt: skip
+
+
+def _timed(feed: object) -> float:
+    with Clock() as clock:
+        for start in range(0, len(LINES), PIECE):
+            feed(LINES[start : start + PIECE])  # type: ignore[operator]
+    return clock.seconds * 1e6 / len(LINES)
+
+
+class Guest:
+    """Echoes each key as a line; in a flood, in every line from then on.
+
+    In a flood it writes as QEMU's virtio console does, 16 bytes at a time, and waits whenever the
+    socket is full: so as much is under way as would be there.
+    """
+
+    def __init__(self, listener: socket.socket, *, flooding: bool) -> None:
+        self._listener = listener
+        self._said = "?"
+        self._flooding = flooding
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        line, _ = self._listener.accept()
+        with line, contextlib.suppress(OSError):
+            if self._flooding:
+                threading.Thread(target=self._flood, args=(line,), daemon=True).start()
+            while typed := line.recv(100):
+                self._said = typed.decode()[-1]
+                if not self._flooding:
+                    line.sendall(f"\r\necho-{self._said}-echo ".encode())
+
+    def _flood(self, line: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            for number in itertools.count():
+                words = f"flood {number:08}\x1b[0m echo-{self._said}-echo {'word ' * 8}"
+                text = f"\x1b[3{number % 8}m{words}\r\n".encode()
+                for start in range(0, len(text), 16):
+                    line.sendall(text[start : start + 16])
+
+
+@asynccontextmanager
+async def _opened(place: Home, *, flooding: bool) -> AsyncIterator[Terminal]:
+    """The console, open on a guest."""
+    root = Path(tempfile.mkdtemp(dir=place.directory))
+    runtime = root / "run" / NAME
+    runtime.mkdir(parents=True)
+    (root / "data" / "machines" / NAME).mkdir(parents=True)
+    argv = (sys.executable, "-m", "tests.bench.echo_front", str(root))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(runtime / "serial.sock"))
+        listener.listen()
+        Guest(listener, flooding=flooding)
+        async with Terminal.running(argv, place.environ) as terminal:
+            await terminal.shows("running")
+            terminal.press("c")
+            await terminal.shows("leaves")
+            yield terminal
+
+
+async def key_to_screen() -> list[Figure]:
+    """From a key in the terminal to its echo in the terminal, guest and all."""
+    figures = []
+    with home() as place:
+        for flooding, name in ((False, "idle"), (True, "in an endless flood")):
+            progress(f"console keys, {name}")
+            async with _opened(place, flooding=flooding) as terminal:
+                series = await _typed(terminal)
+            limit = 0.08 if flooding else 0.05
+            row = f"console, key to its echo, {name}"
+            figures.append(Figure(f"{row}: median", series))
+            figures.append(Figure(row, series, percent=95, limit=limit))
+    return figures
+
+
+async def _typed(terminal: Terminal) -> Series:
+    seconds = []
+    pace = random.Random(7)
+    for key in itertools.islice(itertools.cycle("abcdefghijklmnopqrstuvwxyz"), KEYS):
+        await asyncio.sleep(pace.uniform(0.03, 0.12))
+        terminal.forget()
+        begun = time.perf_counter()
+        terminal.press(key)
+        shown = await terminal.until(lambda it, key=key: f"echo-{key}-echo" in it.text)  # type: ignore[misc]
+        seconds.append(shown - begun)
+    return Series(seconds)
