@@ -29,6 +29,12 @@ STRING_LIMIT = 65_536
 """Characters of a control string (OSC, DCS…); a longer one is skipped to its end, unobeyed. The
 parser reads a string anew with every piece of it, so a long one would take time without bound."""
 
+_CONTROL_LIMIT = 256
+"""Characters of a control sequence; a longer one is nothing that a program means. The engine keeps
+thousands of the sequences that it has met, and what it has made of them."""
+
+_LONG_CONTROL = re.compile(rf"(?:\x1b\[|\x9b)[0-?]{{{_CONTROL_LIMIT},}}[ -/]*[@-~]?")
+
 SKIP_LIMIT = 2**20
 """Characters after which even skipping is given up: a guest that never ends a string is heard
 again."""
@@ -49,10 +55,12 @@ _MODEL = replace(
 
 _UNPLUGGED = (
     "C0_ENQ", "MC", "DECMC", "OSC_CLIPBOARD", "OSC_CWD", "OSC_FONT", "OSC_NOTIFY", "OSC_SHELL_MARK",
-    "OSC_POINTER_SHAPE", "DECSCPP", "DECUDK", "DECRQCRA", "XTGETTCAP", "LINUX_SETTERM",
+    "OSC_POINTER_SHAPE", "OSC_HYPERLINK", "OSC_SPECIAL_COLOR", "OSC_SPECIAL_COLOR_ENABLE",
+    "DECSCPP", "DECUDK", "DECRQCRA", "XTGETTCAP", "LINUX_SETTERM", "DECCARA", "DECRARA",
 )  # fmt: skip
 """Operations that are not obeyed: they reach outside the screen, answer with what the guest has
-put there, or change the size, which is the person's."""
+put there, change the size, which is the person's, or are slow and used by no program (the last
+two change attributes cell by cell)."""
 
 _REPORTS = frozenset({11, 13, 14, 15, 16, 18, 19, 22, 23})
 """Of the window operations: asking for sizes, keeping a title. Not the reports of a title, which
@@ -164,10 +172,12 @@ class Emulator(Terminal):
     def _feed(self, text: str) -> None:
         parser = self.board.parser
         try:
-            parser.feed(text)
+            parser.feed(_LONG_CONTROL.sub("", text))
             if parser.mode in _STRINGS and len(parser.buffer) > STRING_LIMIT:
                 parser.feed(_CANCEL)
                 self._skipping = SKIP_LIMIT
+            elif parser.mode == "csi" and len(parser.buffer) > _CONTROL_LIMIT:
+                parser.feed(_CANCEL)
         except Exception:
             self._mend()
         if (self.board.width, self.board.height) != (self.columns, self.rows):
@@ -193,7 +203,11 @@ class Emulator(Terminal):
 
     def begin_run(self, note: str) -> None:
         """The guest that printed what is shown is gone; another begins below it."""
-        self.feed(_AT_EASE + f"\x1b[999;1H\r\n\x1b[2m── {note} ──\x1b[0m\r\n".encode())
+        self.feed(_AT_EASE)
+        page = self.port.page
+        last = max((y for y in range(page.height) if page.get_line_text(y).strip()), default=-1)
+        below = f"\x1b[{last + 1};1H\r\n" if last >= 0 else "\x1b[H"
+        self.feed(f"{below}\x1b[2m── {note} ──\x1b[0m\r\n".encode())
 
     def restore(self) -> None:
         """Modes, margins and character sets as they are after switching on; the text stays."""

@@ -25,8 +25,9 @@ FRAME = 1 / 40
 SLICE_SECONDS = 0.004
 """How long what the guest prints is read before everything else has its turn."""
 
-SLICE = 2048
-"""Bytes that are read between two looks at the clock."""
+_LEAST_SLICE, _MOST_SLICE = 32, 4096
+"""Bytes that are read between two looks at the clock: fewer where the guest prints what takes long
+to obey (some sequences take milliseconds)."""
 
 HELD_SECONDS = 0.2
 """How long a guest that has asked for it is not painted amid a change."""
@@ -77,7 +78,7 @@ class TerminalView(Widget, can_focus=True):
         self._timer: Timer | None = None
         self._painted = 0.0
         self._held_since: float | None = None
-        self._slice_began = 0.0
+        self._slice_began, self._slice = 0.0, _MOST_SLICE
         self._drag: Place | None = None
 
     # -- from the guest -----------------------------------------------------
@@ -85,9 +86,17 @@ class TerminalView(Widget, can_focus=True):
     async def show(self, data: bytes, *, before: bool) -> None:
         """Take what the guest printed, a slice at a time."""
         take = self.emulator.replay if before else self.emulator.feed
-        for start in range(0, len(data), SLICE):
-            take(data[start : start + SLICE])
-            if self._clock() - self._slice_began > SLICE_SECONDS:
+        start = 0
+        while start < len(data):
+            begun = self._clock()
+            take(data[start : start + self._slice])
+            start += self._slice
+            now = self._clock()
+            if now - begun > SLICE_SECONDS / 2:
+                self._slice = max(_LEAST_SLICE, self._slice // 2)
+            elif self._slice < _MOST_SLICE:
+                self._slice *= 2
+            if now - self._slice_began > SLICE_SECONDS:
                 self.soon()
                 await asyncio.sleep(0)
                 self._slice_began = self._clock()
