@@ -7,7 +7,7 @@ was seen last, at the same place on every medium that is plugged in, and on thos
 import fcntl
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -154,12 +154,18 @@ def content(bundle: Bundle, file: StoredFile) -> Iterator[bytes | memoryview]:
             )
 
 
-def put(bundle: Bundle, file: StoredFile, target: Path) -> None:
-    """`target`, a new file, gets the content, verified; call it in a thread."""
+def put(
+    bundle: Bundle, file: StoredFile, target: Path, told: Callable[[int], None] = lambda done: None
+) -> None:
+    """`target`, a new file, gets the content, verified; call it in a thread.
+
+    `told` gets the bytes of each chunk that was written, and may raise to end it.
+    """
     with target.open("xb") as writer:
         os.fchmod(writer.fileno(), 0o600)
         for chunk in content(bundle, file):
             writer.write(chunk)
+            told(len(chunk))
 
 
 class CarriedFile:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from workstation.core import library, media
 from workstation.core.bundle import arrive, export, place, planning, spool, verify
+from workstation.core.bundle.arrive import Arrival
 from workstation.core.bundle.export import Exported, Plan, Wish
 from workstation.core.bundle.flatten import flatten
+from workstation.core.bundle.identity import Settled
 from workstation.core.bundle.keys import Keys, as_fingerprint
 from workstation.core.bundle.origin import Origin, may_load
 from workstation.core.bundle.planning import Subject
@@ -169,7 +171,7 @@ class Carry:
         station, store = self._station, self._store
         if name:
             library.check_new_name(station.paths, name)
-        origin = self._origin(bundle, load_memory)
+        origin = self.origin(bundle, load_memory)
         trusted = origin.confirmed or self.keys.trusts(origin.signer)
         carried = bundle.manifest.machine
         try:
@@ -193,10 +195,15 @@ class Carry:
             distrusted=carried.resume and not trusted,
             signer=bundle.signer,
             signer_name=self.keys.name_of(bundle.signer),
-            said=(*_of_the_file(bundle), *settled.said, *_left_out(arrival.left_out)),
+            said=self.said(bundle, settled, arrival),
         )
 
-    def _origin(self, bundle: Bundle, load_memory: str) -> Origin:
+    def said(self, bundle: Bundle, settled: Settled, arrival: Arrival) -> tuple[str, ...]:
+        """What was changed or left out, in a person's words."""
+        return (*_of_the_file(bundle), *settled.said, *_left_out(arrival.left_out))
+
+    def origin(self, bundle: Bundle, load_memory: str) -> Origin:
+        """Of what comes in a bundle; raises UsageError where another fingerprint was typed."""
         if load_memory and as_fingerprint(load_memory) != bundle.signer:
             raise UsageError(
                 f"{bundle.path} was not signed by “{load_memory}”",

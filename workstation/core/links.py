@@ -30,6 +30,9 @@ class Link(NamedTuple):
     QEMU is given what the bundle itself says; these tell which node of a running one it is.
     """
 
+    verified: bool = False
+    """Whether its disks were read once, and were as they were written."""
+
     @property
     def size(self) -> int:
         """Bytes in the bundle."""
@@ -58,6 +61,12 @@ def read(directory: Path) -> Link | None:
 def write(directory: Path, link: Link) -> None:
     """Of a layer that is being made."""
     (directory / LINK).write_text(json.dumps(link._asdict(), indent=1))
+
+
+def write_again(directory: Path, link: Link) -> None:
+    """Of a layer that is there."""
+    if (directory / LINK).exists():  # it may have settled in meanwhile
+        atomic.write(directory / LINK, json.dumps(link._asdict(), indent=1))
 
 
 def place(bundles: Path, bundle: str) -> Place | None:

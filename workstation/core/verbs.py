@@ -74,7 +74,16 @@ async def start(
                 synced = asyncio.to_thread(run.sync, machine.paths)
                 await asyncio.gather(_answering(machine), synced)
                 if resuming and machine.monitor:
-                    await finish_resume(machine, machine.monitor)
+                    await _resumed(machine, machine.monitor)
+
+
+async def _resumed(machine: Machine, monitor: Monitor) -> None:
+    """Its guest goes on. Of a QEMU that could not take the memory nothing is left at the raise."""
+    try:
+        await finish_resume(machine, monitor)
+    except MonitorError:
+        await _gone(machine, 5)
+        raise
 
 
 def _sound(machine: Machine) -> Definition:

@@ -45,6 +45,7 @@ from workstation.qemu.host import probe
 
 if TYPE_CHECKING:
     from workstation.core.carry import Carry
+    from workstation.core.inplace import InPlace
 
 LOG_KEPT = 1000
 
@@ -377,6 +378,13 @@ class Workstation:
         from workstation.core.carry import Carry
 
         return Carry(self)
+
+    @cached_property
+    def inplace(self) -> "InPlace":
+        """Bundles used where they lie: open, settle in."""
+        from workstation.core.inplace import InPlace
+
+        return InPlace(self)
 
     @property
     def images(self) -> Images:

@@ -33,7 +33,7 @@ MOST_LAYERS = 1000
 MOST_FILES = 64
 """In one layer: 16 drives, the UEFI variables, memory, picture, kernel, initrd, the TPM's state."""
 
-_RESERVED = {"layer.json", "digests.json", "origin.json"}
+_RESERVED = {"layer.json", "digests.json", "origin.json", "link.json"}
 """What a store keeps beside a layer's files."""
 
 _DRIVE = re.compile(r"drive[0-9]|drive1[0-5]|nvram")

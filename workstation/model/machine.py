@@ -73,6 +73,7 @@ class Verb(StrEnum):
     SQUASH = "squash"
     COMPACT = "compact"
     NETWORK = "network"
+    SETTLE = "settle"
 
 
 ALLOWED: Mapping[Verb, frozenset[State]] = {
@@ -92,6 +93,7 @@ ALLOWED: Mapping[Verb, frozenset[State]] = {
     Verb.SQUASH: _AT_REST | {State.RUNNING, State.PAUSED},
     Verb.COMPACT: _AT_REST,
     Verb.NETWORK: frozenset({State.RUNNING, State.PAUSED}),
+    Verb.SETTLE: _AT_REST | {State.RUNNING, State.PAUSED},
 }
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from workstation.core import heads, library
 from workstation.core.activities import Progress
-from workstation.core.bundle import arrive, identity
+from workstation.core.bundle import arrive, identity, linking
 from workstation.core.bundle.arrive import Arrival
 from workstation.core.bundle.identity import Settled
 from workstation.core.bundle.origin import Origin
@@ -32,14 +32,21 @@ async def bring_in(
     progress: Progress,
     *,
     load_memory: bool,
+    in_place: bool = False,
 ) -> Settled:
-    """Copy what is missing and make the machine; it is there whole at the return, or not at all."""
+    """Copy what is missing and make the machine; it is there whole at the return, or not at all.
+
+    With `in_place` disks and memory stay in the bundle.
+    """
     carried = arrival.bundle.manifest.machine
     with ExitStack() as stack:
         stack.enter_context(store.adding())
-        check_room(paths.data, arrival.size)
-        copying = partial(arrive.copy, stack, store, arrival, origin)
-        ready = await in_thread(copying, progress, arrival.size)
+        if in_place:
+            ready = await asyncio.to_thread(linking.link, stack, store, arrival, origin)
+        else:
+            check_room(paths.data, arrival.size)
+            copying = partial(arrive.copy, stack, store, arrival, origin)
+            ready = await in_thread(copying, progress, arrival.size)
         settled = identity.settle(paths, carried, stripped(carried.profile).profile, name)
         with library.making(paths, settled.name) as machine:
             await asyncio.to_thread(arrive.publish, store, ready)

@@ -1,0 +1,45 @@
+"""A second laptop: another home, with a library of its own."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import end_machines
+from workstation.core.workstation import Workstation
+from workstation.paths import Paths
+
+
+def at(home: Path) -> Paths:
+    return Paths.from_environment({"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run")})
+
+
+@pytest.fixture
+def other_home() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="ws-"))
+    try:
+        yield directory
+    finally:
+        end_machines(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def laptop(other_home: Path) -> AsyncIterator[Workstation]:
+    """A front-end on the library of the other laptop, which is empty."""
+    async with Workstation(at(other_home), front_end="test", watch=False) as station:
+        yield station
+
+
+def trust(laptop: Workstation, station: Workstation) -> None:
+    laptop.carry.keys.add(station.carry.keys.own_fingerprint(), "the first one")
+
+
+async def carried(station: Workstation, name: str, file: Path) -> None:
+    """A machine is exported, and then its laptop is lost."""
+    await station.carry.export(name, file)
+    if station.view(name).state.live:
+        await station.kill(name)
+    shutil.rmtree(station.paths.data)
