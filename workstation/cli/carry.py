@@ -103,7 +103,7 @@ async def _import(call: "Call") -> "Imported":
                 sys.stdin.fileno(), name=call.name, load_memory=call.load_memory
             )
         path = _file(call)
-        typed = call.load_memory or await asyncio.to_thread(_asked_for_memory, path)
+        typed = call.load_memory or await asyncio.to_thread(asked_for_memory, path)
         return await found.carry.import_file(path, name=call.name, load_memory=typed)
 
 
@@ -111,7 +111,7 @@ def _file(call: "Call") -> Path:
     return Path(call.file).expanduser()
 
 
-def _asked_for_memory(path: Path) -> str:
+def asked_for_memory(path: Path) -> str:
     """What a person types who wants a stranger's memory loaded; empty for a cold boot."""
     if not interactive():
         return ""

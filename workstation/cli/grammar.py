@@ -28,7 +28,7 @@ exit codes:
     5  a file has problems                 130  interrupted
     6  not possible in this state
 
-To begin: workstation demo. A command's own help: workstation help COMMAND."""
+To begin: workstation demo. A bundle: workstation FILE.vmbundle. A command's own help: workstation help COMMAND."""
 
 
 def _nothing(parser: Parser) -> None:
@@ -272,6 +272,22 @@ def _import(parser: Parser) -> None:
     parser.json()
 
 
+def _open(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a bundle")
+    parser.add_argument("--name", default="", help="what the machine is called here")
+    parser.add_argument("--load-memory", metavar="FINGERPRINT", default="",
+                        help="go on from the memory of a signer who is not trusted")  # fmt: skip
+    parser.add_argument("--cold", action="store_true", help="boot its disks, load no memory")
+    parser.add_argument("--force", action="store_true", help="even if memory is short")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--settle", action="store_true", help="and copy it into the library then")
+    how.add_argument("--no-verify", action="store_true",
+                     help="end as soon as it runs; open screens verify its disks")  # fmt: skip
+    parser.named("--for", dest="machine", metavar="NAME", default="", completer="machine_names",
+                 help="only say that the bundle which NAME reads is there now")  # fmt: skip
+    parser.json()
+
+
 def _inspect(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="a bundle")
     parser.add_argument("--verify", action="store_true", help="read all of it")
@@ -382,6 +398,13 @@ COMMANDS: Grammar = {
         "workstation import web.vmbundle", "workstation import ~/Downloads/appliance.ova",
         "workstation import - --name web-two <web.vmbundle",
     ]),
+    "open": Command("inplace:open_", "run a bundle's machine from where it is", _open, [
+        "workstation open /media/STICK/web.vmbundle", "workstation web.vmbundle",
+        "workstation open web.vmbundle --name web-two --settle",
+        "workstation open /mnt/web.vmbundle --for web",
+    ]),
+    "settle": Command("inplace:settle", "copy what a machine reads in a bundle into the library",
+                      _machine_json, ["workstation settle web"]),
     "inspect": Command("carry:inspect", "say what is in a bundle, and whether it runs here",
                        _inspect, ["workstation inspect web.vmbundle --verify"]),
     "trust": Group("say whose bundles may go on from their memory", {

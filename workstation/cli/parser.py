@@ -119,7 +119,19 @@ def parse(words: Sequence[str]) -> Call:
         return Call(handler="screens:library")
     if words[0] == "help":
         words = [*words[1:], "--help"]
+    elif command := _by_ending(words[0]):
+        words = [command, *words]
     return _descend(PROGRAM, COMMANDS, words)
+
+
+_BY_ENDING = {".vmbundle": "open", ".ova": "import", ".ovf": "import"}
+
+
+def _by_ending(word: str) -> str:
+    """What `workstation FILE` does with the file."""
+    if word.startswith("-"):
+        return ""
+    return next((_BY_ENDING[end] for end in _BY_ENDING if word.lower().endswith(end)), "")
 
 
 def _descend(program: str, grammar: Grammar, words: Sequence[str]) -> Call:
