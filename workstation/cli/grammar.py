@@ -28,7 +28,8 @@ exit codes:
     5  a file has problems                 130  interrupted
     6  not possible in this state
 
-To begin: workstation demo. A bundle: workstation FILE.vmbundle. A command's own help: workstation help COMMAND."""
+To begin: workstation demo. To run a bundle: workstation FILE.vmbundle.
+A command's own help: workstation help COMMAND."""
 
 
 def _nothing(parser: Parser) -> None:
@@ -399,7 +400,7 @@ COMMANDS: Grammar = {
         "workstation import - --name web-two <web.vmbundle",
     ]),
     "open": Command("inplace:open_", "run a bundle's machine from where it is", _open, [
-        "workstation open /media/STICK/web.vmbundle", "workstation web.vmbundle",
+        "workstation open /media/STICK/web.vmbundle",
         "workstation open web.vmbundle --name web-two --settle",
         "workstation open /mnt/web.vmbundle --for web",
     ]),
