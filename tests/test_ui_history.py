@@ -25,6 +25,7 @@ from workstation.ui.dialogs.help import HelpDialog
 from workstation.ui.dialogs.name import NameDialog
 from workstation.ui.dialogs.snapshot import SnapshotDialog
 from workstation.ui.history import HistoryScreen
+from workstation.ui.past import tree
 
 
 @asynccontextmanager
@@ -42,13 +43,37 @@ async def in_history(
 
 
 async def go(pilot: Pilot[Any], screen: HistoryScreen, tag: str) -> None:
-    """Put the cursor on a snapshot, from the top down."""
+    """Put the cursor on a snapshot, from the top down; branches are unfolded on the way."""
     await pilot.press("home")
-    for _ in range(screen.rows.count):
-        if screen.tag == tag:
-            break
+    while screen.tag != tag:
+        if screen.row and screen.row.folded and not _seen(screen, tag):
+            await pilot.press("space")
+            await until(pilot, lambda: screen.row and not screen.row.folded)
+            await pilot.press("home")
+            continue
+        before = screen.rows.cursor
         await pilot.press("down")
-    assert screen.tag == tag
+        assert screen.rows.cursor != before, f"there is no {tag}"
+
+
+def _seen(screen: HistoryScreen, tag: str) -> bool:
+    """Whether that snapshot has a row of its own now."""
+    assert screen.past
+    return tag in {
+        one for row in tree(screen.past, screen.rows.turned) if row.entry for one in row.entry.tags
+    }
+
+
+async def test_a_branch_is_folded_and_unfolded() -> None:
+    async with in_history(library(), "before-nginx") as (app, pilot, screen):
+        assert "├─○ before-nginx  ▸ 1 more" in shown(app)
+        assert "nginx-works" not in shown(app).split("before-nginx")[0]
+        assert "Unfold" in shown(app)
+        await pilot.press("right")
+        await until(pilot, lambda: "│ ○ nginx-works" in shown(app))
+        assert screen.tag == "before-nginx"
+        await pilot.press("left")
+        await until(pilot, lambda: "▸ 1 more" in shown(app))
 
 
 async def test_the_history_is_a_tree_with_the_newest_on_top() -> None:
@@ -58,8 +83,7 @@ async def test_the_history_is_a_tree_with_the_newest_on_top() -> None:
             (
                 ("● now", "84 MiB not in a snapshot"),
                 (" ◆ golden", "❄ 131.4 MiB", "2 h ago"),
-                (" │ ○ nginx-works", "❄ 148.9 MiB", "27 h ago"),
-                (" ├─○ before-nginx", "140.2 MiB"),
+                (" ├─○ before-nginx  ▸ 1 more", "140.2 MiB"),
                 (" ├─○ old-kernel", "96 MiB", "2 d ago"),
                 (" ○ installed", "284 MiB"),
                 (" ○ image", "612 MiB"),
@@ -67,7 +91,7 @@ async def test_the_history_is_a_tree_with_the_newest_on_top() -> None:
         ):
             for part in parts:
                 assert part in rows[row + 2], rows[row + 2]
-        assert "❄" not in rows[6]
+        assert "❄" not in rows[5]
 
 
 async def test_the_selected_layer_is_told_in_full() -> None:

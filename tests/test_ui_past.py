@@ -35,8 +35,20 @@ def test_a_straight_line() -> None:
 
 def test_branches_lead_off_to_the_right_of_what_they_stand_on() -> None:
     assert drawn(*demo_past()) == [
-        "now", "golden", "│ nginx-works", "├─before-nginx", "├─old-kernel", "installed", "image",
+        "now", "golden", "├─before-nginx", "├─old-kernel", "installed", "image",
     ]  # fmt: skip
+
+
+def test_branches_without_the_newest_layer_are_folded_until_turned() -> None:
+    past = Past(
+        (a_layer(1, "a", head=True), a_layer(2, "b", 1), a_layer(3, "c", 2), a_layer(4, "d", 1))
+    )
+    folded = [row for row in tree(past) if row.folded]
+    assert [(row.above, title_of(row.entry)) for row in folded if row.entry] == [(1, "b")]
+    turned = {row.entry.layer for row in folded if row.entry}
+    rows = [(title_of(row.entry) if row.entry else "now", row.above) for row in tree(past, turned)]
+    assert sorted(rows) == [("a", 0), ("b", 1), ("c", 0), ("d", 0), ("now", 0)]
+    assert not any(row.folded for row in tree(past, turned))
 
 
 def test_after_a_revert_what_was_newest_is_a_branch() -> None:
@@ -72,7 +84,11 @@ def test_every_layer_is_in_the_tree_once_and_above_what_it_stands_on(
         a_layer(n + 1, f"t{n}", parent or None, head=n == head)
         for n, parent in enumerate(min(parent, n) for n, parent in enumerate(parents))
     ]
+    turned: set[str] = set()
     rows = tree(Past(tuple(past)))
+    while hidden := {row.entry.layer for row in rows if row.folded and row.entry}:
+        turned |= hidden
+        rows = tree(Past(tuple(past)), turned)
     order = [row.entry.layer if row.entry else "" for row in rows]
     assert sorted(order) == sorted(["", *(entry.layer for entry in past)])
     for entry in past:

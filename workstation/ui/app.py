@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
     from workstation.model.machine import MachineView
     from workstation.ui.commands.base import Command
+    from workstation.ui.host_watch import HostWatch
     from workstation.ui.screen.terminal import Drain
 
 
@@ -102,8 +103,9 @@ class WorkstationApp(App[None]):
 
     def _keep_theme(self, theme: Theme) -> None:
         if self.station and theme.name != self.station.settings.theme:
-            self.run_worker(self._save_theme(theme.name), group="theme", exit_on_error=False)
+            self._save_theme(theme.name)
 
+    @work(group="theme", exit_on_error=False)
     async def _save_theme(self, theme: str) -> None:
         if self.station:
             await self.station.keep_theme(theme)
@@ -146,9 +148,16 @@ class WorkstationApp(App[None]):
     def perform(self, command: Command[Any], desk: Desk, name: str) -> None:
         """Run a command for the machine of that name, unless that is going on already."""
         if not self.is_busy(command.id, machine=name):
-            key = f"{command.id} {name}"
-            work = command.run(desk)
-            self.run_worker(work, name=key, group="commands", exit_on_error=False)
+            self._perform(command, desk).name = f"{command.id} {name}"
+
+    @work(group="host", exit_on_error=False)
+    async def mind_host(self, host: HostWatch) -> None:
+        """Tell the library what this computer lacks, and how much of it is used."""
+        await host.look(self.library)
+
+    @work(group="commands", exit_on_error=False)
+    async def _perform(self, command: Command[Any], desk: Desk) -> None:
+        await command.run(desk)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Where every failure of every worker ends up."""

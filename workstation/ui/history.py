@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import getters, on
+from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -19,7 +19,7 @@ from workstation.ui.commands.history import COMMANDS
 from workstation.ui.desk import Desk
 from workstation.ui.feed import Batch, Feed
 from workstation.ui.looks import LAYERS, Look
-from workstation.ui.past import Past, ago, listed, read_past, standing_on, title_of
+from workstation.ui.past import Past, Row, ago, listed, read_past, standing_on, title_of
 from workstation.ui.widgets.activity import ActivityStrip
 from workstation.ui.widgets.details import state_of
 from workstation.ui.widgets.facts import entry_lines
@@ -84,6 +84,11 @@ class HistoryScreen(Desk):
         return self.rows.entry if self.is_mounted else None
 
     @property
+    def row(self) -> Row | None:
+        """The selected row of the tree."""
+        return self.rows.row if self.is_mounted else None
+
+    @property
     def tag(self) -> str:
         """The selected layer's name; empty where it has none."""
         return self.entry.tags[0] if self.entry and self.entry.tags else ""
@@ -135,11 +140,9 @@ class HistoryScreen(Desk):
         if self.view and self.view.state.live:
             self.read_again()
 
-    def read_again(self) -> None:
+    @work(group="past", exclusive=True)
+    async def read_again(self) -> None:
         """Read the history in a thread, and show it if it is another."""
-        self.run_worker(self._read(), group="past", exclusive=True)
-
-    async def _read(self) -> None:
         past = await asyncio.to_thread(read_past, self.station, self.machine)
         if past != self.past:
             self.past = past

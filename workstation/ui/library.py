@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import getters, on
+from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -147,7 +147,7 @@ class LibraryScreen(Desk):
         self.set_interval(TICK, self.tick)
         self.set_interval(TICK / 4, self.tick_of_boot)
         self.set_interval(LAYERS_PERIOD, self.tick_of_layers)
-        self.app.run_worker(self._host.look(self), group="host", exit_on_error=False)
+        self.program.mind_host(self._host)
 
     def close(self) -> None:
         """Follow it no longer."""
@@ -249,8 +249,9 @@ class LibraryScreen(Desk):
         """Read the selected machine's layers in a thread, unless nothing can have changed."""
         known = self._pasts.get(view.name)
         if again or known is None or known[0] != view.history:
-            self.run_worker(self._take_past(view), group="past", exclusive=True)
+            self._take_past(view)
 
+    @work(group="past", exclusive=True)
     async def _take_past(self, view: MachineView) -> None:
         await asyncio.sleep(FOCUS_DELAY if view.name not in self._pasts else 0)
         if self.station:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from workstation.errors import WorkstationError
 
@@ -102,10 +103,17 @@ class Row:
     """What is drawn to the left of the sign: the branches that pass by."""
     entry: Entry | None = None
     """None: the machine as it is now."""
+    above: int = 0
+    """Where a branch begins here: how many rows it has above this one."""
+    folded: bool = False
+    """Those are left out."""
 
 
-def tree(past: Past) -> list[Row]:
+def tree(past: Past, turned: Collection[str] = ()) -> list[Row]:
     """The newest on top; the branch that the machine is on, or the newest one, straight up.
+
+    Of the other branches that with the newest layer is open, and the rest is folded; for those
+    that begin at a layer whose id is `turned` it is the other way round.
 
     ● now
     │ ○ tried-nginx
@@ -118,16 +126,39 @@ def tree(past: Past) -> list[Row]:
     for entry in past.entries:
         above.setdefault(entry.parent if entry.parent in known else None, []).append(entry)
     trunk = {entry.layer for entry in past.below}
+    shape = _Shape(above, trunk, _below(past.entries[-1:], past.entries) ^ set(turned))
     rows = [] if trunk else [Row("")]
     for root in sorted(above.get(None, ()), key=lambda entry: _rank(entry, trunk), reverse=True):
-        rows += _grown(root, above, trunk, "")
+        rows += _grown(root, shape, "")
     return rows
 
 
-def _grown(
-    root: Entry, above: dict[str | None, list[Entry]], trunk: set[str], lines: str
-) -> list[Row]:
+class _Shape(NamedTuple):
+    """What a tree looks like."""
+
+    above: dict[str | None, list[Entry]]
+    """What stands right on each layer."""
+    trunk: set[str]
+    """What the machine stands on."""
+    open: set[str]
+    """Where the open branches begin, among others."""
+
+
+def _below(tops: Iterable[Entry], entries: Sequence[Entry]) -> set[str]:
+    """Those layers, and what they stand on."""
+    known = {entry.layer: entry for entry in entries}
+    found: set[str] = set()
+    for top in tops:
+        at: Entry | None = top
+        while at and at.layer not in found:
+            found.add(at.layer)
+            at = known.get(at.parent) if at.parent else None
+    return found
+
+
+def _grown(root: Entry, shape: _Shape, lines: str) -> list[Row]:
     """The rows of a layer and all that stands on it, from the top to the bottom."""
+    above, trunk = shape.above, shape.trunk
     stem = [root]
     while on := above.get(stem[-1].layer):
         if stem[-1].head:
@@ -140,8 +171,10 @@ def _grown(
         straight = stem[number + 1 : number + 2]
         sides = [entry for entry in above.get(layer.layer, ()) if entry not in straight]
         for side in sorted(sides, key=lambda entry: entry.created, reverse=True):
-            branch = _grown(side, above, trunk, f"{lines}│ ")
-            rows += [*branch[:-1], Row(f"{lines}├─", side)]
+            branch = _grown(side, shape, f"{lines}│ ")[:-1]
+            folded = bool(branch) and side.layer not in shape.open
+            rows += [] if folded else branch
+            rows.append(Row(f"{lines}├─", side, len(branch), folded))
         rows.append(Row(lines, layer))
     return rows
 
@@ -156,13 +189,8 @@ def _rank(entry: Entry, trunk: set[str]) -> tuple[bool, datetime]:
 def freed_without(past: Past, tag: str) -> int:
     """Bytes that come back when the machine gives up that name: of layers that nothing else
     stands on."""
-    known = {entry.layer: entry for entry in past.entries}
-    kept: set[str] = set()
-    for entry in past.entries:
-        at = entry if entry.head or set(entry.tags) - {tag} else None
-        while at and at.layer not in kept:
-            kept.add(at.layer)
-            at = known.get(at.parent) if at.parent else None
+    needed = (one for one in past.entries if one.head or set(one.tags) - {tag})
+    kept = _below(needed, past.entries)
     return sum(entry.own for entry in past.entries if entry.layer not in kept and not entry.shared)
 
 

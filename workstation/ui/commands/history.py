@@ -211,6 +211,22 @@ class Squash(LayerCommand):
             desk.tell(f"{tag}: merged into {into}")
 
 
+class Fold(Command["HistoryScreen"]):
+    """Unfold the branch that begins at this layer, or fold it again."""
+
+    id, label, section = "history-fold", "Fold", "The selected layer"
+    keys, shown_key = "space,left,right", "space"
+
+    def available(self, desk: HistoryScreen) -> bool:
+        return bool(desk.row and desk.row.above)
+
+    def label_on(self, desk: HistoryScreen) -> str:
+        return "Unfold" if desk.row and desk.row.folded else "Fold"
+
+    async def run(self, desk: HistoryScreen) -> None:
+        desk.rows.turn()
+
+
 class Back(Command["HistoryScreen"]):
     """Back to the machines."""
 
@@ -225,6 +241,7 @@ COMMANDS: dict[str, Command[Any]] = {
     command.id: command
     for command in (
         Revert(),
+        Fold(),
         BranchHere(),
         MakeGolden(),
         Rename(),

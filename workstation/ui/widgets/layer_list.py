@@ -27,6 +27,13 @@ class LayerList(Rows):
         self._rows: Sequence[Row] = ()
         self._past = Past()
         self._now = 0.0
+        self.turned: frozenset[str] = frozenset()
+        """Where branches begin that are not as they are by themselves: open or folded."""
+
+    @property
+    def row(self) -> Row | None:
+        """The row under the cursor."""
+        return self._rows[self.cursor] if self._rows else None
 
     @property
     def count(self) -> int:
@@ -35,12 +42,12 @@ class LayerList(Rows):
     @property
     def entry(self) -> Entry | None:
         """The layer under the cursor; None where that is the machine as it is now."""
-        return self._rows[self.cursor].entry if self._rows else None
+        return self.row.entry if self.row else None
 
     def fill(self, past: Past, now: float) -> None:
         """Show these layers, with their ages at `now` (seconds since the epoch)."""
         first, old = not self._rows, self.entry
-        self._past, self._now, self._rows = past, now, tree(past)
+        self._past, self._now, self._rows = past, now, tree(past, self.turned)
         self.cursor = self._row_of(old.layer) if old else 0
         if first:  # what one comes here for is rarely what is there already
             self.cursor = next(
@@ -48,6 +55,12 @@ class LayerList(Rows):
             )
         self.arranged()
         self.post_message(self.Moved())
+
+    def turn(self) -> None:
+        """Unfold the branch that begins under the cursor, or fold it."""
+        if self.entry:
+            self.turned ^= {self.entry.layer}
+            self.fill(self._past, self._now)
 
     def _row_of(self, layer: str) -> int:
         there = [row.entry.layer if row.entry else "" for row in self._rows]
@@ -60,7 +73,7 @@ class LayerList(Rows):
             left += Content.assemble(("●", "$text-success"), (" now", "bold"))
             right = Content.styled(_written(self._past.written), "$text-muted")
         else:
-            left += _name(shown.entry)
+            left += _name(shown.entry) + _branch(shown)
             right = _figures(shown.entry, self._now)
         return strip_of(between(left, right, width), width, base)
 
@@ -75,6 +88,12 @@ def _name(entry: Entry) -> Content:
     return Content.assemble(
         glyph_of(entry), (f" {name}", "" if entry.tags else "$text-muted"), (note, "$text-muted")
     )
+
+
+def _branch(row: Row) -> Content:
+    if not row.above:
+        return Content()
+    return Content.styled(f"  ▸ {row.above} more" if row.folded else "  ▾", "$text-muted")
 
 
 def _figures(entry: Entry, now: float) -> Content:

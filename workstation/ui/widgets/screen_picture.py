@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from textual import work
 from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
@@ -37,8 +38,9 @@ class ScreenPicture(Widget):
     def _draw(self) -> None:
         self.drawn = False
         if self.size:
-            self.run_worker(self._read(), group="picture", exclusive=True)
+            self._read()
 
+    @work(group="picture", exclusive=True)
     async def _read(self) -> None:
         file, (columns, rows) = self._file, self.size
         drawn = await asyncio.to_thread(strips, file, columns, rows) if file else []
