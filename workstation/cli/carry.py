@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workstation.cli import foreign
 from workstation.cli.station import station
@@ -18,6 +18,7 @@ from workstation.paths import Paths
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
     from workstation.core.bundle.export import Exported, Wish
+    from workstation.core.bundle.inspection import Report
     from workstation.core.carry import Imported
 
 PIPE = "-"
@@ -152,6 +153,94 @@ def _imported(done: "Imported") -> str:
         f"signed by {signer}",
         distrusted,
     )
+
+
+# -- inspect --------------------------------------------------------------------
+
+_GLYPHS = {"ok": "✓", "note": "•", "problem": "✗"}
+
+
+def inspect(call: "Call") -> None:
+    """What is in a bundle, from whom, is it whole, and does it go on here."""
+
+    async def act() -> "Report":
+        async with station("inspect", line=True) as found:
+            return await found.carry.inspect(_file(call), verify_all=call.verify)
+
+    report = asyncio.run(act())
+    if call.json:
+        print(json.dumps(_report_data(report), indent=2))
+    else:
+        print(_described(report))
+
+
+def _report_data(report: "Report") -> dict[str, Any]:
+    machine, layers = report.manifest.machine, report.manifest.layers
+    return {
+        "file": str(report.path),
+        "size": report.size,
+        "id": report.manifest.id,
+        "created": report.manifest.created.isoformat(),
+        "program": report.manifest.program,
+        "machine": machine.model_dump(mode="json"),
+        "layers": [
+            {
+                "id": one.layer.id,
+                "parent": one.layer.parent,
+                "created": one.layer.created.isoformat(),
+                "note": one.layer.note,
+                "memory": one.layer.memory is not None,
+                "size": sum(file.size for file in one.files),
+                "stored": sum(file.stored for file in one.files),
+            }
+            for one in layers
+        ],
+        "needed": [one.id for one in report.manifest.needed],
+        "left_out": list(report.manifest.left_out),
+        "signer": report.signer,
+        "signer_name": report.signer_name,
+        "trusted": report.trusted,
+        "cut_off": report.cut_off,
+        "verified": report.verified,
+        "in_place": report.in_place,
+        "import_copies": report.new,
+        "resumes": report.resumes,
+        "findings": [asdict(one) for one in report.findings],
+    }
+
+
+def _described(report: "Report") -> str:
+    manifest = report.manifest
+    machine = manifest.machine
+    memories = sum(one.layer.memory is not None for one in manifest.layers)
+    layers = f"{len(manifest.layers)}, {memories} with memory"
+    whole = "yes, all of it was read" if report.verified else "its table of contents is; --verify"
+    if report.cut_off:
+        whole = f"an export onto it was cut off, what was there before is here; {whole}"
+    facts = [
+        ("machine", f"“{machine.name}”"),
+        ("about", safe_line(machine.profile.description)),
+        ("made", f"{manifest.created:%Y-%m-%d %H:%M} UTC, by {safe_line(manifest.program)}"),
+        ("size", format_size(report.size)),
+        ("layers", layers),
+        ("snapshots", ", ".join(machine.snapshots) or "none"),
+        ("left out", safe_line("; ".join(manifest.left_out))),
+        ("whole", whole),
+    ]
+    lines = [f"{key:<10} {value}" for key, value in facts if value]
+    for one in report.findings:
+        lines.append(f"{_GLYPHS[one.level]} {one.subject:<9} {safe_line(one.text)}")
+        if one.mend:
+            lines.append(f"{'':<11} → {safe_line(one.mend)}")
+    return "\n".join([*lines, _verdict(report)])
+
+
+def _verdict(report: "Report") -> str:
+    if report.resumes:
+        return "It goes on here where it was."
+    if not report.manifest.machine.resume:
+        return "It boots here: it holds no memory to go on from."
+    return "It boots here; it does not go on from its memory."
 
 
 # -- trust ----------------------------------------------------------------------

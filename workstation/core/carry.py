@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core import library, media
-from workstation.core.bundle import arrive, export, place, planning, spool, verify
+from workstation.core.bundle import arrive, export, inspection, place, planning, spool, verify
 from workstation.core.bundle.arrive import Arrival
 from workstation.core.bundle.export import Exported, Plan, Wish
 from workstation.core.bundle.flatten import flatten
 from workstation.core.bundle.identity import Settled
+from workstation.core.bundle.inspection import Report
 from workstation.core.bundle.keys import Keys, as_fingerprint
 from workstation.core.bundle.origin import Origin, may_load
 from workstation.core.bundle.planning import Subject
@@ -144,6 +145,40 @@ class Carry:
         top = await station.layers.present(name, "exported", memory=wish.memory)
         history = station.layers.names_of(name)
         return Subject(name, definition, history, top, running or bool(history.head.resume))
+
+    # -- looking --------------------------------------------------------------
+
+    async def inspect(self, path: Path, *, verify_all: bool = False) -> Report:
+        """What is in a bundle, from whom, and whether it goes on here.
+
+        With `verify_all` every byte is read; raises InvalidError where one is not as it was.
+        """
+        station = self._station
+        bundle = await asyncio.to_thread(open_bundle, path)
+        await asyncio.to_thread(verify.check_structure, bundle)
+        if verify_all:
+            with station.working(f"verify {path.name}", unit="B") as progress:
+                await in_thread(partial(verify.check_all, bundle), progress, bundle.end)
+        facts = await station.host_facts()
+        choice = station.accelerator(bundle.manifest.machine.profile, facts)
+        found = await inspection.findings(bundle, self._store, self.keys, facts, choice.accelerator)
+        return Report(
+            path=path,
+            size=(await asyncio.to_thread(path.stat)).st_size,
+            manifest=bundle.manifest,
+            signer=bundle.signer,
+            signer_name=self.keys.name_of(bundle.signer),
+            trusted=self.keys.trusts(bundle.signer),
+            cut_off=bundle.cut_off,
+            verified=verify_all,
+            in_place=inspection.in_place(bundle.manifest),
+            new=inspection.new_bytes(bundle.manifest, self._store),
+            findings=tuple(found),
+        )
+
+    async def picture(self, path: Path) -> bytes:
+        """The screen at the moment that a bundle goes on from, as PPM; empty for none."""
+        return await asyncio.to_thread(lambda: inspection.picture(open_bundle(path)))
 
     # -- import ---------------------------------------------------------------
 

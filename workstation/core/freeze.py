@@ -18,6 +18,7 @@ from workstation.model.layer import Head, Layer, Memory
 from workstation.model.units import format_size
 from workstation.paths import MachinePaths
 from workstation.qemu import graph
+from workstation.qemu.kvm import cpu_flags
 from workstation.qemu.memory import save_memory
 from workstation.qemu.monitor import Monitor
 
@@ -109,12 +110,14 @@ def provenance(machine: Machine) -> Memory:
         raise NotAllowedError(f"“{machine.name}” does not run")
     profile = machine.definition.profile
     version = tuple(int(part) for part in record.qemu_version.split("."))
+    sees_the_cpu = record.accelerator == "kvm" and profile.cpu.model in ("host", "max")
     return Memory(
         name=heads.MEMORY,
         machine_type=profile.machine.type,
         cpu_model=profile.cpu.model,
         accelerator="kvm" if record.accelerator == "kvm" else "tcg",
         qemu_version=(version[0], version[1], version[2]),
+        cpu_flags=tuple(sorted(cpu_flags())) if sees_the_cpu else (),
     )
 
 

@@ -6,6 +6,7 @@ memory before the guest is let go, whoever lets it go: a crash after that boots 
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 from workstation.core import heads
 from workstation.core.agent import set_clock
@@ -86,18 +87,37 @@ def _may_load(machine: Machine, store: Store, layer: str) -> bool:
     return False
 
 
-def check_resume(name: str, memory: Memory, facts: HostFacts, accelerator: Accelerator) -> None:
-    """Raise HostError, with every reason, where this QEMU cannot take that memory."""
-    reasons = []
+class Obstacle(NamedTuple):
+    """Why a memory cannot be loaded here, and what could be done about it."""
+
+    what: str
+    mend: str
+
+
+def obstacles(memory: Memory, facts: HostFacts, accelerator: Accelerator) -> Iterator[Obstacle]:
+    """Everything about this QEMU that keeps it from taking that memory."""
     if memory.accelerator != accelerator:
-        reasons.append(f"it ran under {memory.accelerator}, and here it would under {accelerator}")
+        yield Obstacle(
+            f"it ran under {memory.accelerator}, and here it would under {accelerator}",
+            facts.kvm_mend if memory.accelerator == "kvm" else "WORKSTATION_ACCEL=tcg emulates too",
+        )
     if memory.machine_type not in facts.machine_types:
-        reasons.append(f"this QEMU has no machine type {memory.machine_type}")
+        mend = "install a QEMU that has it: one of the same distribution, or a newer one"
+        yield Obstacle(f"this QEMU has no machine type {memory.machine_type}", mend)
     if memory.cpu_model not in facts.cpu_models | {"host", "max"}:
-        reasons.append(f"this QEMU has no CPU model {memory.cpu_model}")
+        yield Obstacle(f"this QEMU has no CPU model {memory.cpu_model}", "install a newer QEMU")
     if facts.qemu_version < memory.qemu_version:
         was, now = (".".join(map(str, v)) for v in (memory.qemu_version, facts.qemu_version))
-        reasons.append(f"it was frozen by QEMU {was}, and this one is older: {now}")
+        what = f"it was frozen by QEMU {was}, and this one is older: {now}"
+        yield Obstacle(what, "install a newer QEMU")
+    if lacking := sorted(set(memory.cpu_flags) - facts.cpu_flags):
+        what = f"this CPU lacks what it uses: {', '.join(lacking[:8])}"
+        yield Obstacle(what, "a machine that is to travel has another cpu.model than host and max")
+
+
+def check_resume(name: str, memory: Memory, facts: HostFacts, accelerator: Accelerator) -> None:
+    """Raise HostError, with every reason, where this QEMU cannot take that memory."""
+    reasons = [obstacle.what for obstacle in obstacles(memory, facts, accelerator)]
     if reasons:
         raise HostError(
             f"“{name}” cannot go on from its memory: {'; '.join(reasons)}",

@@ -307,7 +307,8 @@ class Workstation:
         """
         machine = self._find(name)
         facts, _ = await asyncio.gather(self.host_facts(), self._admit(machine, force=force))
-        choice = self._accelerator(machine, facts)
+        profile = machine.definition.profile if machine.definition else None
+        choice = self.accelerator(profile, facts)
         with self._activities.running(f"start {name}", cancellable=False):
             await verbs.start(self.paths, machine, facts, choice, self.front_end, cold=cold)
         self._tell_ports(machine)
@@ -318,8 +319,9 @@ class Workstation:
             profile = machine.definition.profile
             await asyncio.to_thread(admission.check, self.paths, machine.name, profile)
 
-    def _accelerator(self, machine: Machine, facts: HostFacts) -> Choice:
-        wanted = machine.definition.profile.machine.accelerator if machine.definition else None
+    def accelerator(self, profile: Profile | None, facts: HostFacts) -> Choice:
+        """What a machine with that profile would get here, and why."""
+        wanted = profile.machine.accelerator if profile else None
         if wanted in (None, Accelerator.AUTO):
             wanted = self.settings.accelerator
         return choose_accelerator(wanted or Accelerator.AUTO, facts, os.environ.get(VARIABLE))

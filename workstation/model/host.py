@@ -67,5 +67,7 @@ class HostFacts:
     audio: str = "none"
     """QEMU's audio driver that works here: `pa`, `pipewire`, or `none`."""
     cpus: int = 1
+    cpu_flags: frozenset[str] = frozenset()
+    """What the CPU can do, as Linux calls it."""
     memory: int = 0
     """Bytes in all."""

@@ -15,6 +15,8 @@ TAG_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
 Tag = Annotated[str, StringConstraints(pattern=TAG_PATTERN)]
 """A snapshot's name within its machine."""
 
+CpuFlag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")]
+
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,60}$")]
 
 
@@ -33,6 +35,8 @@ class Memory(Section):
     cpu_model: str
     accelerator: Literal["kvm", "tcg"]
     qemu_version: tuple[int, int, int]
+    cpu_flags: Annotated[tuple[CpuFlag, ...], Field(max_length=500)] = ()
+    """What the CPU could do, as Linux calls it, where the guest saw that CPU itself."""
 
 
 class Layer(Section):

@@ -83,6 +83,7 @@ def _look(
         swtpm=find("swtpm"),
         virtiofsd=find("virtiofsd"),
         cpus=len(os.sched_getaffinity(0)),
+        cpu_flags=kvm.cpu_flags(places.kvm.cpuinfo),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
     return HostCache(cache), facts, kvm.look(places.kvm)

@@ -11,6 +11,7 @@ import fcntl
 import grp
 import os
 import platform
+import re
 import stat
 import sys
 from dataclasses import dataclass
@@ -70,6 +71,25 @@ def virtualisation_flag(cpuinfo: Path) -> str:
     except OSError:
         return ""
     return next((flag for flag in ("vmx", "svm") if flag.encode() in words), "")
+
+
+_INSTRUCTIONS = re.compile(
+    r"mmx|fxsr|pni|ss?se.*|avx.*|amx.*|aes|vaes|v?pclmulqdq|gfni|sha_ni|bmi[12]|abm|adx|fma4?|f16c"
+    r"|movbe|popcnt|rdrand|rdseed|rdpid|cx16|lahf_lm|xsave.*|fsgsbase|clflush.*|clwb|smep|smap|pku"
+    r"|erms|xop|tbm"
+)
+"""Flags of /proc/cpuinfo that stand for instructions a guest may use; the rest is the host's."""
+
+
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """What the CPU can do for a guest that sees it as it is."""
+    try:
+        with cpuinfo.open("rb", buffering=0) as file:
+            lines = (file.read(_CPUINFO_BYTES) or b"").decode(errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return frozenset(flag for flag in flags if _INSTRUCTIONS.fullmatch(flag))
 
 
 def no_permission(device: Path, groups: frozenset[int]) -> KvmState:

@@ -15,15 +15,19 @@ from workstation.qemu.monitor import Session
 
 
 @asynccontextmanager
-async def workbench(facts: HostFacts) -> AsyncIterator[Session]:
-    """A QMP session to a QEMU that has no guest; it ends with the block, flushed."""
+async def workbench(facts: HostFacts, accelerator: str = "tcg") -> AsyncIterator[Session]:
+    """A QMP session to a QEMU that has no guest; it ends with the block, flushed.
+
+    The accelerator matters only to what it says of CPU models.
+    """
     if not facts.qemu:
         raise HostError("QEMU is not installed", hint="workstation doctor says what to install")
     ours, theirs = socket.socketpair()
     with ours, theirs:
         argv = (
-            facts.qemu, "-machine", "none", "-nodefaults", "-no-user-config", "-display", "none",
-            "-sandbox", SANDBOX, "-chardev", f"socket,id=monitor,fd={theirs.fileno()}",
+            facts.qemu, "-machine", "none", "-accel", accelerator, "-nodefaults",
+            "-no-user-config", "-display", "none", "-sandbox", SANDBOX,
+            "-chardev", f"socket,id=monitor,fd={theirs.fileno()}",
             "-mon", "chardev=monitor,mode=control",
         )  # fmt: skip
         async with leashed(argv, descriptors=(theirs.fileno(),)) as process:
