@@ -72,7 +72,7 @@ def plan(store: Store, bundle: Bundle) -> Arrival:
         if stored.layer.id in here:
             same_as_here(store, stored)
             shared.append(stored.layer.id)
-    _check_disks_named(bundle.manifest)
+    _check_complete(bundle.manifest)
     clean = [(one, stripped(one.layer.profile)) for one in bundle.manifest.layers]
     missing = tuple(
         one.model_copy(update={"layer": one.layer.model_copy(update={"profile": other.profile})})
@@ -84,19 +84,28 @@ def plan(store: Store, bundle: Bundle) -> Arrival:
     return Arrival(bundle, missing, tuple(shared), tuple(dict.fromkeys(of_host)))
 
 
-def _check_disks_named(manifest: Manifest) -> None:
-    """Every drive of the machine, and of its top layer, has a disk somewhere below."""
-    tops = {one.layer.id: one.layer for one in manifest.layers}
-    top = tops.get(manifest.machine.top)
-    profiles = [manifest.machine.profile, *([top.profile] if top else [])]
+def _check_complete(manifest: Manifest) -> None:
+    """Every drive of the machine and of its top layer has a disk below; its kernel is there."""
+    layers = {one.layer.id: one for one in manifest.layers}
+    top = layers.get(manifest.machine.top)
+    if top is None:
+        return  # all of it is here
+    profiles = (manifest.machine.profile, top.layer.profile)
     wanted = {drive for profile in profiles for drive in heads.drive_ids(profile)}
-    while top is not None:
-        wanted -= set(top.drives)
-        if top.parent and top.parent not in tops:
-            return  # the rest is here, and its own
-        top = tops.get(top.parent or "")
+    below: StoredLayer | None = top
+    while below is not None:
+        wanted -= set(below.layer.drives)
+        parent = below.layer.parent
+        if parent and parent not in layers:
+            wanted = set()  # the rest is here
+        below = layers.get(parent or "")
     if wanted:
         raise InvalidError(f"the bundle has no disk for {', '.join(sorted(wanted))}")
+    boots = [profile.boot for profile in profiles]
+    needs = {"vmlinuz": any(b.kernel for b in boots), "initrd": any(b.initrd for b in boots)}
+    for name, is_needed in needs.items():
+        if is_needed and not top.file(name):
+            raise InvalidError(f"the machine boots a kernel, and its {name} is not in the bundle")
 
 
 def same_as_here(store: Store, stored: StoredLayer) -> None:

@@ -1,6 +1,10 @@
 """A machine that came from elsewhere beside those that are here: nothing of it may clash."""
 
-from collections.abc import Iterator
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -34,6 +38,17 @@ class _Taken:
     macs: frozenset[str]
     ports: dict[tuple[str, int], str]
     """Protocol and host port, to the machine that asks for it."""
+
+
+@asynccontextmanager
+async def settling(paths: Paths) -> AsyncIterator[None]:
+    """A block that chooses names and makes the machine: one at a time, so that none clashes."""
+    held = os.open(paths.machines, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def settle(paths: Paths, machine: CarriedMachine, profile: Profile, name: str = "") -> Settled:

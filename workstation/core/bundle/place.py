@@ -47,14 +47,15 @@ async def bring_in(
             check_room(paths.data, arrival.size)
             copying = partial(arrive.copy, stack, store, arrival, origin)
             ready = await in_thread(copying, progress, arrival.size)
-        settled = identity.settle(paths, carried, stripped(carried.profile).profile, name)
-        with library.making(paths, settled.name) as machine:
-            await asyncio.to_thread(arrive.publish, store, ready)
-            head = await stand_on(machine, store, store.read(carried.top))
-            history = history_of(carried, head, settled, load_memory=load_memory)
-            heads.write_history(machine, history)
-            write_definition(machine, definition_of(carried, settled), settled.name)
-            await asyncio.to_thread(library.sync_tree, machine.data)
+        async with identity.settling(paths):
+            settled = identity.settle(paths, carried, stripped(carried.profile).profile, name)
+            with library.making(paths, settled.name) as machine:
+                await asyncio.to_thread(arrive.publish, store, ready)
+                head = await stand_on(machine, store, store.read(carried.top))
+                history = history_of(carried, head, settled, load_memory=load_memory)
+                heads.write_history(machine, history)
+                write_definition(machine, definition_of(carried, settled), settled.name)
+                await asyncio.to_thread(library.sync_tree, machine.data)
     return settled
 
 

@@ -1,0 +1,471 @@
+"""Carrying without guests: what is written, what is refused, and what is left behind: nothing."""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import eventually, overlay, tiny
+from workstation.core import heads
+from workstation.core.bundle.export import Wish
+from workstation.core.bundle.reader import open_bundle
+from workstation.core.workstation import Workstation
+from workstation.errors import (
+    HostError,
+    InvalidError,
+    NotFoundError,
+    UsageError,
+    WorkstationError,
+)
+from workstation.model.bundle import CHUNK
+from workstation.paths import Paths
+
+
+@pytest.fixture
+async def laptop(tmp_path: Path) -> AsyncIterator[Workstation]:
+    """A front-end on another library, which is empty."""
+    base = {"HOME": str(tmp_path / "laptop"), "XDG_RUNTIME_DIR": str(tmp_path / "laptop/run")}
+    async with Workstation(Paths.from_environment(base), front_end="test") as station:
+        yield station
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "one.vmbundle"
+
+
+CLUSTER = 65_536
+"""Of a qcow2: what is written in whole ones takes nothing from below."""
+
+
+def put(station: Workstation, name: str, seed: int, size: int = 2 * CHUNK) -> None:
+    """What no other seed gives lies on the machine's disk."""
+    data = station.paths.data / "written"
+    data.write_bytes(random.Random(seed).randbytes(size))
+    disk = overlay(station.paths.machine(name))
+    command = f"write -s {data} 0 {size}"
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", command, disk], check=True, capture_output=True)
+    data.unlink()
+
+
+def disk(station: Workstation, name: str, tag: str = "") -> bytes:
+    """The beginning of the machine's disk, as a guest sees it."""
+    store, history = station.layers.store, station.layers.names_of(name)
+    top = history.snapshots[tag] if tag else history.head.layer
+    node: dict[str, object] | None = None
+    for one in reversed(store.disk_files(top, "drive0")):
+        below = {"backing": node} if one.format == "qcow2" else {}
+        inner = {"driver": "file", "filename": str(one.path)}
+        node = {"driver": one.format, "file": inner, **below}
+    target = station.paths.data / "read"
+    command = ["qemu-img", "convert", "-O", "raw", f"json:{json.dumps(node)}", str(target)]
+    subprocess.run(command, check=True)
+    try:
+        return target.read_bytes()
+    finally:
+        target.unlink()
+
+
+async def made(station: Workstation, *seeds: int) -> None:
+    """A machine with a snapshot for each seed, named `s` and the seed; its head is blank."""
+    await station.create("one", tiny(drives=[{"size": "32 MiB"}]))
+    for seed in seeds:
+        put(station, "one", seed)
+        await station.layers.snapshot("one", f"s{seed}")
+
+
+def expected(seed: int) -> bytes:
+    return random.Random(seed).randbytes(2 * CHUNK)
+
+
+def left(station: Workstation) -> tuple[list[str], list[str], list[str]]:
+    """Machines, layers and what is half made."""
+    paths = station.paths
+    directories = (paths.machines, paths.layers, paths.making)
+    found = [sorted(os.listdir(one)) if one.is_dir() else [] for one in directories]
+    return found[0], found[1], found[2]
+
+
+NOTHING: tuple[list[str], list[str], list[str]] = ([], [], [])
+
+
+async def trusted(laptop: Workstation, station: Workstation) -> None:
+    laptop.carry.keys.add(station.carry.keys.own_fingerprint(), "one")
+
+
+# -- what is in it ------------------------------------------------------------------------
+
+
+async def test_history_is_carried_as_it_is(
+    station: Workstation, laptop: Workstation, file: Path
+) -> None:
+    await made(station, 1, 2)
+    await station.layers.set_golden("one", "s1")
+    done = await station.carry.export("one", file)
+    assert (done.layers, done.added, done.memory) == (2, 2, False)
+    came = await laptop.carry.import_file(file)
+    assert (came.name, came.layers, came.shared, came.resumes) == ("one", 2, 0, False)
+    assert disk(laptop, "one", "s1")[: 2 * CHUNK] == expected(1)
+    assert disk(laptop, "one")[: 2 * CHUNK] == expected(2)
+    assert laptop.layers.names_of("one").golden == "s1"
+    before, after = station.machine("one").definition, laptop.machine("one").definition
+    assert before and after
+    assert (before.uuid, before.created) == (after.uuid, after.created)
+    assert [found.level for found in await laptop.layers.check()] == ["ok"] * 3
+
+
+@pytest.mark.parametrize(
+    "wish", [Wish(compress=True), Wish(flatten=True), Wish(flatten=True, compress=True)]
+)
+async def test_however_it_is_packed_the_disk_is_the_same(
+    station: Workstation, laptop: Workstation, file: Path, wish: Wish
+) -> None:
+    await made(station, 1)
+    put(station, "one", 2, CHUNK)  # over the first half of what is below
+    await station.carry.export("one", file, wish)
+    came = await laptop.carry.import_file(file)
+    assert came.layers == (1 if wish.flatten else 2)
+    seen = disk(laptop, "one")
+    assert seen[:CHUNK] == random.Random(2).randbytes(CHUNK)
+    assert seen[CHUNK : 2 * CHUNK] == expected(1)[CHUNK:]
+    assert len(seen) == 32 * 2**20
+
+
+async def test_one_point_only(station: Workstation, laptop: Workstation, file: Path) -> None:
+    await made(station, 1, 2)
+    await station.carry.export("one", file, Wish(tag="s1"))
+    await laptop.carry.import_file(file)
+    assert list(laptop.layers.names_of("one").snapshots) == ["s1"]
+    assert disk(laptop, "one")[: 2 * CHUNK] == expected(1)
+
+
+async def test_what_is_new_needs_what_was_before(
+    station: Workstation, laptop: Workstation, file: Path, tmp_path: Path
+) -> None:
+    await made(station, 1)
+    await station.carry.export("one", file)
+    put(station, "one", 2)
+    await station.layers.snapshot("one", "s2")
+    small = tmp_path / "small.vmbundle"
+    done = await station.carry.export("one", small, Wish(since="s1"))
+    assert done.layers == 1
+    with pytest.raises(NotFoundError, match="only what is new"):
+        await laptop.carry.import_file(small)
+    assert left(laptop) == NOTHING
+    await laptop.carry.import_file(file)
+    came = await laptop.carry.import_file(small)
+    assert (came.name, came.layers) == ("one-2", 1)
+    assert disk(laptop, "one-2", "s1")[: 2 * CHUNK] == expected(1)
+    assert disk(laptop, "one-2")[: 2 * CHUNK] == expected(2)
+
+
+async def test_a_second_export_adds_what_is_new(
+    station: Workstation, laptop: Workstation, file: Path
+) -> None:
+    await made(station, 1)
+    first = await station.carry.export("one", file)
+    before = file.read_bytes()
+    put(station, "one", 2, CLUSTER)
+    second = await station.carry.export("one", file)
+    assert (second.layers, second.added) == (2, 1)
+    assert second.written < first.written / 5
+    assert file.read_bytes()[: len(before) - 1024] == before[:-1024]
+    again = await station.carry.export("one", file)
+    assert again.added == 0
+    await laptop.carry.inspect(file, verify_all=True)
+    came = await laptop.carry.import_file(file)
+    assert came.layers == 2
+    assert disk(laptop, "one")[CLUSTER : 2 * CHUNK] == expected(1)[CLUSTER:]
+
+
+async def test_nothing_of_the_host_is_in_it(
+    station: Workstation, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = tmp_path / "quokka-share"
+    share.mkdir()
+    disc = tmp_path / "quokka-disc.iso"
+    disc.write_bytes(bytes(2048))
+    image = tmp_path / "quokka-image.raw"
+    image.write_bytes(bytes(2**20))
+    monkeypatch.setenv("USER", "quokka-user")
+    await station.create(
+        "one",
+        tiny(
+            drives=[{"image": str(image)}, {"size": "8 MiB"}],
+            cdroms=[{"image": str(disc)}],
+            shares=[{"path": str(share), "tag": "data"}],
+            networks=[{"forwards": ["0.0.0.0:18080:80"]}],
+        ),
+    )
+    done = await station.carry.export("one", file)
+    assert any("data" in text for text in done.left_out)
+    assert any("CD drive 1" in text for text in done.left_out)
+    content = file.read_bytes()
+    for secret in (b"quokka", str(tmp_path).encode(), str(station.paths.data).encode(),
+                   os.uname().nodename.encode(), b"0.0.0.0"):  # fmt: skip
+        assert secret not in content, secret
+    profile = open_bundle(file).manifest.machine.profile
+    assert (profile.shares, profile.cdroms[0].image, profile.drives[0].size) == ((), None, 2**20)
+
+
+# -- where it goes ------------------------------------------------------------------------
+
+
+async def test_what_is_there_is_not_written_over(station: Workstation, file: Path) -> None:
+    await made(station, 1)
+    file.write_text("something else")
+    with pytest.raises(UsageError, match="no bundle"):
+        await station.carry.export("one", file)
+    assert file.read_text() == "something else"
+    file.unlink()
+    await station.carry.export("one", file)
+    before = file.read_bytes()
+    for wish in (Wish(flatten=True), Wish(compress=True), Wish(since="s1"), Wish(tag="s1")):
+        with pytest.raises(UsageError, match="there already"):
+            await station.carry.export("one", file, wish)
+    await station.create("other", tiny(drives=[{"size": "8 MiB"}]))
+    with pytest.raises(UsageError, match="another machine"):
+        await station.carry.export("other", file)
+    assert file.read_bytes() == before
+
+
+async def test_a_strangers_bundle_is_not_signed_anew(
+    station: Workstation, laptop: Workstation, file: Path
+) -> None:
+    await made(station, 1)
+    await station.carry.export("one", file)
+    await laptop.carry.import_file(file)
+    with pytest.raises(UsageError, match="your signature"):
+        await laptop.carry.export("one", file)
+    await trusted(laptop, station)
+    await laptop.carry.export("one", file)
+
+
+async def test_room_is_asked_for_before(
+    station: Workstation, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await made(station, 1)
+    found = os.statvfs(file.parent)
+
+    def full(path: object) -> os.statvfs_result:
+        values = list(found)
+        values[4] = 100  # f_bavail
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(os, "statvfs", full)
+    with pytest.raises(HostError, match="is free"):
+        await station.carry.export("one", file)
+    assert list(file.parent.glob("*.vmbundle*")) == []
+
+
+# -- a pipe -------------------------------------------------------------------------------
+
+
+async def piped(station: Workstation, laptop: Workstation, *, cut: int | None = None) -> None:
+    """Export into a pipe and import from it at once; `cut` lets so many bytes through."""
+    reader, writer = os.pipe()
+    middle, end = os.pipe()
+
+    def carry() -> None:
+        done = 0
+        with os.fdopen(reader, "rb") as source, os.fdopen(end, "wb") as target:
+            while data := source.read1(2**16):
+                target.write(data[: None if cut is None else max(0, cut - done)])
+                done += len(data)
+
+    async def send() -> None:
+        try:
+            await station.carry.stream("one", writer)
+        finally:
+            os.close(writer)
+
+    async def receive() -> None:
+        try:
+            await laptop.carry.import_stream(middle)
+        finally:
+            os.close(middle)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(asyncio.to_thread(carry))
+        tasks.create_task(send())
+        receiving = asyncio.ensure_future(receive())
+    await receiving
+
+
+async def test_through_a_pipe(station: Workstation, laptop: Workstation) -> None:
+    await made(station, 1)
+    await piped(station, laptop)
+    assert disk(laptop, "one")[: 2 * CHUNK] == expected(1)
+    assert left(laptop)[2] == []
+
+
+@pytest.mark.parametrize("cut", [0, 100, 1024, CHUNK, 2 * CHUNK + 100_000])
+async def test_of_a_stream_that_is_cut_off_nothing_is_left(
+    station: Workstation, laptop: Workstation, cut: int
+) -> None:
+    await made(station, 1)
+    with pytest.raises(InvalidError):
+        await piped(station, laptop, cut=cut)
+    assert left(laptop) == NOTHING
+
+
+# -- damage -------------------------------------------------------------------------------
+
+
+async def damage(
+    station: Workstation, laptop: Workstation, file: Path, *, flips: int, cuts: int
+) -> None:
+    await made(station, 1, 2)
+    await station.carry.export("one", file)
+    good, chance = file.read_bytes(), random.Random(7)
+    bad = file.with_name("bad.vmbundle")
+    bad.write_bytes(good)
+
+    async def refused(what: str) -> None:
+        for act in (laptop.carry.inspect(bad, verify_all=True), laptop.carry.import_file(bad)):
+            try:
+                await act
+            except WorkstationError:
+                continue
+            pytest.fail(f"{what} was not noticed")
+        assert left(laptop) == NOTHING, what
+
+    for _ in range(flips):
+        at, bit = chance.randrange(len(good)), 1 << chance.randrange(8)
+        with bad.open("r+b") as changed:
+            changed.seek(at)
+            changed.write(bytes([good[at] ^ bit]))
+        await refused(f"bit {bit} of byte {at}")
+        with bad.open("r+b") as changed:
+            changed.seek(at)
+            changed.write(good[at : at + 1])
+    for _ in range(cuts):
+        length = chance.randrange(len(good))
+        bad.write_bytes(good[:length])
+        await refused(f"the end from byte {length} on")
+    bad.write_bytes(good)
+    assert (await laptop.carry.import_file(bad)).layers == 2
+
+
+async def test_damage_is_refused(station: Workstation, laptop: Workstation, file: Path) -> None:
+    await damage(station, laptop, file, flips=50, cuts=25)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_all_damage_is_refused(station: Workstation, laptop: Workstation, file: Path) -> None:
+    await damage(station, laptop, file, flips=1000, cuts=500)
+
+
+async def test_a_layer_that_is_damaged_here_is_not_exported(
+    station: Workstation, file: Path
+) -> None:
+    await made(station, 1)
+    await station.layers.take_digests()
+    store = station.layers.store
+    layer = station.layers.names_of("one").head.layer or ""
+    image = store.directory(layer) / "drive0.qcow2"
+    image.chmod(0o600)
+    with image.open("r+b") as changed:
+        changed.seek(CHUNK)
+        changed.write(b"flipped")
+    with pytest.raises(InvalidError, match="is not as it was frozen"):
+        await station.carry.export("one", file)
+    assert list(file.parent.glob("*.vmbundle*")) == []
+    assert list(file.parent.glob(".*.part")) == []
+
+
+# -- beside what is here --------------------------------------------------------------------
+
+
+async def test_two_imports_at_once(station: Workstation, laptop: Workstation, file: Path) -> None:
+    await made(station, 1, 2)
+    await station.carry.export("one", file)
+    came = await asyncio.gather(laptop.carry.import_file(file), laptop.carry.import_file(file))
+    assert sorted(one.name for one in came) == ["one", "one-2"]
+    for name in ("one", "one-2"):
+        assert disk(laptop, name)[: 2 * CHUNK] == expected(2)
+    assert len(left(laptop)[1]) == 2
+    assert left(laptop)[2] == []
+
+
+async def test_an_import_beside_the_original_clashes_with_nothing(
+    station: Workstation, file: Path
+) -> None:
+    await station.create(
+        "one",
+        tiny(drives=[{"size": "8 MiB"}], networks=[{"forwards": ["18080:80", "18081:81"]}]),
+    )
+    await station.carry.export("one", file)
+    came = await station.carry.import_file(file)
+    assert (came.name, came.shared) == ("one-2", 1)
+    first, second = station.machine("one").definition, station.machine("one-2").definition
+    assert first and second
+    assert first.uuid != second.uuid
+    assert first.profile.networks[0].mac != second.profile.networks[0].mac
+    assert [rule.host for rule in second.profile.networks[0].forwards] == [18082, 18083]
+    said = " ".join(came.said)
+    for word in ("“one-2”", "UUID", "MAC", "18080", "18082"):
+        assert word in said
+    with pytest.raises(UsageError, match="already"):
+        await station.carry.import_file(file, name="one-2")
+
+
+async def test_a_forged_layer_does_not_take_the_place_of_one_that_is_here(
+    station: Workstation, laptop: Workstation, file: Path
+) -> None:
+    await made(station, 1)
+    await station.carry.export("one", file)
+    await laptop.carry.import_file(file)
+    layer = station.layers.names_of("one").head.layer or ""
+    directory = station.layers.store.directory(layer)
+    image = directory / "drive0.qcow2"
+    image.chmod(0o600)
+    with image.open("r+b") as changed:
+        changed.seek(CHUNK)
+        changed.write(b"forged")
+    (directory / "digests.json").unlink(missing_ok=True)
+    file.unlink()
+    await station.carry.export("one", file)
+    with pytest.raises(InvalidError, match="holds something else"):
+        await laptop.carry.import_file(file)
+    assert left(laptop)[0] == ["one"]
+    assert disk(laptop, "one")[: 2 * CHUNK] == expected(1)
+
+
+async def test_a_cancelled_export_and_import_leave_nothing(
+    station: Workstation, laptop: Workstation, file: Path
+) -> None:
+    await made(station, 1, 2, 3)
+    exporting = asyncio.ensure_future(station.carry.export("one", file))
+    await eventually(lambda: bool(list(file.parent.glob(".*.part"))))
+    exporting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await exporting
+    assert list(file.parent.glob("*.vmbundle*")) == []
+    assert list(file.parent.glob(".*.part")) == []
+    await station.carry.export("one", file)
+    importing = asyncio.ensure_future(laptop.carry.import_file(file))
+    await eventually(lambda: bool(left(laptop)[2]))
+    importing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await importing
+    assert left(laptop) == NOTHING
+    shutil.rmtree(laptop.paths.making)
+
+
+async def test_the_head_of_an_imported_machine_is_its_own(
+    station: Workstation, laptop: Workstation, file: Path
+) -> None:
+    await made(station, 1)
+    await station.carry.export("one", file)
+    await laptop.carry.import_file(file)
+    machine = laptop.paths.machine("one")
+    assert heads.is_blank(machine, heads.read_history(machine).head.id)
+    assert overlay(machine).stat().st_mode & 0o777 == 0o600
