@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.bundles import described, manifest
+from tests.bundles import NOW, described, manifest
 from tests.conftest import tiny
 from workstation.core.bundle import tape
 from workstation.core.bundle.reader import open_bundle
@@ -72,7 +72,7 @@ def bundle(
             )  # fmt: skip
         layer = Layer(
             id=identity,
-            created="2026-01-02T03:04:05Z",  # type: ignore[arg-type]
+            created=NOW,
             profile=profile or tiny(drives=[{"size": "8 MiB"}]),
             drives={"drive0": LayerFile(name=name)},
             memory=needs,
@@ -114,12 +114,12 @@ async def test_an_image_that_reaches_elsewhere_is_refused(
         secret = ("--object", "secret,id=s,data=x")
         data = image(tmp_path, *secret, "-o", "encrypt.format=luks,encrypt.key-secret=s")
     elif kind == "huge":
-        data = bytearray(image(tmp_path))
-        data[24:32] = (2**62).to_bytes(8, "big")
+        data = image(tmp_path)
+        data = data[:24] + (2**62).to_bytes(8, "big") + data[32:]
     else:
         data = b"no image at all" * 1000
     file = tmp_path / "one.vmbundle"
-    bundle(file, bytes(data))
+    bundle(file, data)
     before = sentinel.read_bytes()
     await refused(station, file)
     assert sentinel.read_bytes() == before

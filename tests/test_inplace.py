@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -290,7 +291,7 @@ async def test_a_killed_settling_loses_nothing(
     await laptop.start("one")
     await remember(laptop, "one", "third")
     program = await asyncio.create_subprocess_exec(
-        "python", "-c", _SETTLE, "one",
+        sys.executable, "-c", _SETTLE, "one",
         env=os.environ | {"HOME": str(other_home), "XDG_RUNTIME_DIR": str(other_home / "run")},
     )  # fmt: skip
     first = heads.read_history(laptop.paths.machine("one")).snapshots["before"]
