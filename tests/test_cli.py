@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -78,7 +79,7 @@ def commands(grammar: Grammar, prefix: str = "") -> dict[str, Command]:
         (["start", "--wai", "x"], 2, "takes no “--wai”", "did you mean “--wait”"),
         (["list", "surplus"], 2, "takes no “surplus”", "workstation list --help"),
         (["show"], 2, "required: NAME", "workstation show --help"),
-        (["create", "x"], 2, "--profile", "workstation create --help"),
+        (["create", "x"], 2, "made from", "--profile"),
         (["start", "x", "--timeout", "soon"], 2, "“soon” is not a number of seconds", ""),
         (["start", "x", "--timeout", "nan"], 2, "“nan” is not a number of seconds", ""),
         (["logs", "x", "--raw", "--json"], 2, "not allowed with", ""),
@@ -312,9 +313,13 @@ def test_profiles_are_listed_shown_and_checked(
 
 
 def test_images_are_listed(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "workstation images build appliance" in Said(capsys, "images", "list").out
-    rows = json.loads(Said(capsys, "images", "list", "--json").out)
-    assert {"name": "appliance", "built": False, "path": ""} in rows
+    said = Said(capsys, "images", "list").out
+    assert re.search(r"^appliance +to build", said, re.MULTILINE)
+    assert re.search(r"^debian-12 +to pull, 430 MiB +Debian 12", said, re.MULTILINE)
+    assert re.search(r"^windows-11 +to add", said, re.MULTILINE)
+    rows = {row["name"]: row for row in json.loads(Said(capsys, "images", "list", "--json").out)}
+    assert (rows["appliance"]["state"], rows["appliance"]["path"]) == ("to build", "")
+    assert "user debian" in rows["debian-12"]["login"]
 
 
 # -- editing ----------------------------------------------------------------------

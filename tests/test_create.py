@@ -83,9 +83,12 @@ async def test_an_image_that_is_not_there_says_what_to_check(paths: Paths) -> No
     with pytest.raises(NotFoundError, match=r"/nowhere/disk\.raw") as caught:
         await create(paths, drives=[{"image": "/nowhere/disk.raw"}])
     assert caught.value.hint == "check the path in the profile"
+    with pytest.raises(NotFoundError, match="my-disk") as caught:
+        await create(paths, drives=[{"image": "my-disk"}])
+    assert str(paths.images / "my-disk.qcow2") in caught.value.hint
     with pytest.raises(NotFoundError, match="debian-12") as caught:
         await create(paths, drives=[{"image": "debian-12"}])
-    assert str(paths.images / "debian-12.qcow2") in caught.value.hint
+    assert caught.value.hint == "workstation images pull debian-12"
     assert nothing_is_left(paths)
 
 

@@ -54,6 +54,12 @@ def profiles() -> list[str]:
     return sorted({file.stem for place in places for file in place.glob("*.y*ml")})
 
 
+def images() -> list[str]:
+    from workstation.cli.images import known
+
+    return known()
+
+
 def recipes() -> list[str]:
     from workstation.core.images import Images
 

@@ -76,9 +76,18 @@ def _demo(parser: Parser) -> None:
 
 def _create(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="of the new machine")
-    parser.named(
-        "-p", "--profile", required=True, help="a profile's name, or a file", completer="profiles"
-    )
+    source = parser.add_argument_group("what it is made from")
+    _named(source, "-p", "--profile", default="", completer="profiles",
+           help="a profile's name, a file, or a directory with one")  # fmt: skip
+    _named(source, "--image", default="", completer="images",
+           help="what its disk starts as: an image's name, or a disk file")  # fmt: skip
+    _named(source, "--iso", default="", completer="images",
+           help="the disc in its drive: an image's name, or a file")  # fmt: skip
+    _named(source, "--from", dest="origin", metavar="MACHINE", default="",
+           completer="machine_names", help="a clone of that machine")  # fmt: skip
+    parser.add_argument("--memory", default="", metavar="SIZE", help="such as '2 GiB'")
+    parser.add_argument("--cpus", default="", metavar="NUMBER", help="virtual CPUs")
+    parser.add_argument("--disk", default="", metavar="SIZE", help="of its first disk")
     parser.add_argument("-s", "--set", metavar="KEY=VALUE", action="append", default=[],
                         help="replace a value of the profile; may be repeated")  # fmt: skip
     parser.add_argument("--start", action="store_true", help="start it too")
@@ -156,6 +165,37 @@ def _profile(parser: Parser) -> None:
 
 def _files(parser: Parser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="a profile's file, or its name")
+    parser.json()
+
+
+def _named(group: Any, *names: str, completer: str, **options: Any) -> None:
+    """An option within a group of the help; its values are completed as those of `named` are."""
+    Parser.named(group, *names, completer=completer, **options)
+
+
+def _pull(parser: Parser) -> None:
+    parser.named("names", metavar="NAME", nargs="+", help="images", completer="images")
+    parser.add_argument("--again", action="store_true", help="also what is here already")
+    parser.json()
+
+
+def _add_image(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a disk image or a disc")
+    parser.add_argument("--name", dest="called", default="", help="other than the file's")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--move", action="store_true", help="move it instead of copying it")
+    how.add_argument("--link", action="store_true",
+                     help="leave it where it is, copy nothing; it becomes read-only")  # fmt: skip
+    parser.json()
+
+
+def _images(parser: Parser) -> None:
+    parser.named("names", metavar="NAME", nargs="+", help="images", completer="images")
+    parser.json()
+
+
+def _any_images(parser: Parser) -> None:
+    parser.named("names", metavar="NAME", nargs="*", help="images; all", completer="images")
     parser.json()
 
 
@@ -323,8 +363,10 @@ COMMANDS: Grammar = {
     "list": Command("listing:show", "list the machines",
                     _list, ["workstation list", "workstation list --tag demo --json"]),
     "show": Command("showing:show", "show one machine", _machine_json, ["workstation show web"]),
-    "create": Command("machines:create", "make a machine from a profile", _create, [
-        "workstation create web --profile debian-12 --start",
+    "create": Command("creating:create", "make a machine", _create, [
+        "workstation create web --profile debian-12 --memory '4 GiB' --start",
+        "workstation create old --iso ~/Downloads/system.iso --disk '40 GiB'",
+        "workstation create box --image ./disk.qcow2", "workstation create web2 --from web",
         "workstation create lab -p ./lab.yaml -s 'memory=2 GiB' -s cpu.cores=2",
     ]),
     "start": Command("machines:start", "start a machine; a frozen one goes on", _start, [
@@ -434,10 +476,22 @@ COMMANDS: Grammar = {
         "schema": Command("profiles:schema", "print the profiles' JSON Schema",
                           _nothing, ["workstation profile schema >schema.json"]),
     }),
-    "images": Group("look at and build images", {
-        "list": Command("images:show", "list the images", _json, ["workstation images list"]),
+    "images": Group("get, build and look after images", {
+        "list": Command("images:show", "list the images that are here or can be had",
+                        _json, ["workstation images list"]),
+        "pull": Command("images:pull", "download images of the catalog", _pull, [
+            "workstation images pull debian-12 alpine", "workstation images pull arch --again",
+        ]),
+        "add": Command("images:add", "take a disk image or a disc into the library", _add_image, [
+            "workstation images add ~/Downloads/Win11.iso --name windows-11",
+            "workstation images add ./big.qcow2 --link",
+        ]),
+        "remove": Command("images:remove", "take images out of the library",
+                          _images, ["workstation images remove debian-12"]),
+        "verify": Command("images:verify", "look whether images are as they were",
+                          _any_images, ["workstation images verify"]),
         "build": Command("images:build", "build an image from its recipe",
-                         _recipe, ["workstation images build appliance"]),
+                         _recipe, ["workstation images build debian"]),
     }),
     "doctor": Command("host:doctor", "say what this computer has and lacks, and how to mend it",
                       _json, ["workstation doctor", "workstation doctor --json"]),

@@ -18,24 +18,6 @@ if TYPE_CHECKING:
     from workstation.cli.parser import Call
 
 
-def create(call: "Call") -> None:
-    """A new machine from a profile."""
-    from workstation.profile.overrides import apply_overrides
-
-    async def act() -> None:
-        async with station("create", call.name) as found:
-            profile = apply_overrides(found.load_profile(call.profile), call.set)
-            await found.create(call.name, profile, based_on=profile.name)
-            if call.start:
-                # Said now: should the start fail, the machine is there all the same.
-                if not call.json:
-                    report(call, found, "made")
-                await found.start(call.name)
-            report(call, found, "running" if call.start else "made")
-
-    asyncio.run(act())
-
-
 def delete(call: "Call") -> int:
     """Asks first, where there is somebody to ask."""
     find(Paths.from_environment(), call.name)

@@ -1,6 +1,7 @@
 """A profile becomes a machine: everything that a guest can see is pinned, its head is made."""
 
 import asyncio
+import hashlib
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 from workstation.core import heads, library
 from workstation.core.images import Images
+from workstation.core.imaging.manifest import digest as sha256
 from workstation.core.store import Store
 from workstation.errors import InvalidError, UsageError
 from workstation.model.host import HostFacts
@@ -109,20 +111,65 @@ def _make_base(store: Store, images: Images, profile: Profile) -> str | None:
     wanted = {f"drive{n}": drive for n, drive in enumerate(profile.drives) if drive.image}
     if not wanted:
         return None
+    shared = base_id(images, profile)
+    if shared in store.ids():
+        if _holds(store, shared, images, profile):
+            return shared
+        shared = ""
     with store.making() as directory:
         files = {}
         for name, drive in wanted.items():
             files[name] = _adopt_image(images, drive, name, directory)
         layer = Layer(
-            id=directory.name,
+            id=shared or directory.name,
             created=datetime.now(UTC).replace(microsecond=0),
             note="images",
             profile=profile,
             drives=files,
         )
         store.describe(layer, directory)
-        store.publish(layer, directory)
+        _publish(store, layer, directory)
     return layer.id
+
+
+def _publish(store: Store, layer: Layer, directory: Path) -> None:
+    try:
+        store.publish(layer, directory)
+    except OSError:
+        # Another program has just made the same one.
+        if layer.id not in store.ids():
+            raise
+
+
+def _holds(store: Store, layer: str, images: Images, profile: Profile) -> bool:
+    """Whether its files are those images: one of that id may have come in a stranger’s bundle."""
+    for number, drive in enumerate(profile.drives):
+        if drive.image:
+            source = images.resolve(drive.image)
+            file = store.directory(layer) / f"drive{number}.{qcow2.format_of(source)}"
+            if not file.exists():
+                return False
+            if not file.samefile(source) and sha256(file) != images.digest(source):
+                return False
+    return True
+
+
+def base_id(images: Images, profile: Profile) -> str:
+    """The id of the layer of the profile's images: machines that would have it alike share it.
+
+    Empty where an image is a person's own file, which may change: what it holds now counts only.
+    """
+    digests = []
+    for drive in profile.drives:
+        digest = images.digest(images.resolve(drive.image)) if drive.image else "blank"
+        if not digest:
+            return ""
+        digests.append(digest)
+    # What a clone of that layer takes from it, but for names and addresses: those are each one's.
+    networks = tuple(n.model_copy(update={"mac": None}) for n in profile.networks)
+    alike = profile.model_copy(update={"name": "shared", "networks": networks})
+    words = "\n".join((*digests, alike.model_dump_json()))
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
 def _adopt_image(images: Images, drive: Drive, name: str, directory: Path) -> LayerFile:

@@ -138,7 +138,7 @@ def free_forwards(networks: tuple[Network, ...]) -> tuple[tuple[Forward, ...], .
     def place(forward: Forward) -> Forward:
         for port in range(forward.host, min(forward.host + PORTS_TRIED, 65536)):
             key = (forward.protocol, port)
-            if key not in chosen and _is_free(forward, port):
+            if key not in chosen and is_free(forward, port):
                 chosen.add(key)
                 return forward.model_copy(update={"host": port})
         raise HostError(
@@ -149,7 +149,7 @@ def free_forwards(networks: tuple[Network, ...]) -> tuple[tuple[Forward, ...], .
     return tuple(tuple(place(forward) for forward in network.forwards) for network in networks)
 
 
-def _is_free(forward: Forward, port: int) -> bool:
+def is_free(forward: Forward, port: int) -> bool:
     kind = socket.SOCK_STREAM if forward.protocol == "tcp" else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET, kind) as probe:
         if kind == socket.SOCK_STREAM:

@@ -19,6 +19,7 @@ from workstation.core.foreign.station import Foreign
 from workstation.core.images import Images
 from workstation.core.layers import Layers
 from workstation.core.machine import Machine
+from workstation.core.making.room import Making
 from workstation.core.mending import Mending
 from workstation.core.sampling import INTERVAL, Sampler
 from workstation.core.screen.room import Screens
@@ -89,6 +90,7 @@ class Workstation:
         self._focus: str | None = None
         self._stack = AsyncExitStack()
         self.layers = Layers(self)
+        self.making = Making(self)
         self.screens = Screens(self)
         self.foreign = Foreign(self)
         self._undigested = asyncio.Event()

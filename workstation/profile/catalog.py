@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from workstation.errors import NotFoundError, WorkstationError
+from workstation.errors import NotFoundError, UsageError, WorkstationError
 from workstation.model.text import safe_line
 from workstation.paths import Paths, shipped
 from workstation.profile.load import load_profile
@@ -29,10 +29,39 @@ def list_profiles(paths: Paths) -> list[ProfileEntry]:
     return [_entry(name, path) for name, path in sorted(_files(paths).items())]
 
 
+def list_directory(directory: Path) -> list[ProfileEntry]:
+    """The profiles that lie in a directory, such as a checkout; raises NotFoundError."""
+    if not directory.is_dir():
+        raise NotFoundError(f"there is no directory {safe_line(str(directory))}")
+    found = [_entry(path.stem, path) for path in _in(directory)]
+    if not found:
+        raise NotFoundError(
+            f"there is no profile in {safe_line(str(directory))}",
+            hint="profiles are files that end in .yaml",
+        )
+    return found
+
+
+def _in(directory: Path) -> list[Path]:
+    return [path for path in sorted(directory.iterdir()) if path.suffix in _SUFFIXES]
+
+
+def _only_one(directory: Path) -> Path:
+    """Of a directory that was given for a profile."""
+    paths = [entry.path for entry in list_directory(directory)]
+    if len(paths) > 1:
+        known = ", ".join(str(path) for path in paths[:10])
+        raise UsageError(
+            f"{safe_line(str(directory))} has {len(paths)} profiles", hint=f"name one: {known}"
+        )
+    return paths[0]
+
+
 def find_profile(paths: Paths, name_or_path: str) -> Path:
     """The file of a profile: a path if it holds a “/” or ends in .yaml, else a name.
 
-    Raises NotFoundError, which lists the names there are.
+    A directory stands for the one profile in it. Raises NotFoundError, which lists the names there
+    are, or UsageError for a directory of several.
     """
     if "/" in name_or_path or name_or_path.endswith(_SUFFIXES):
         path = Path(name_or_path).expanduser()
@@ -40,7 +69,7 @@ def find_profile(paths: Paths, name_or_path: str) -> Path:
             raise NotFoundError(
                 f"there is no file {safe_line(name_or_path)}", hint="check the path"
             )
-        return path
+        return _only_one(path) if path.is_dir() else path
     files = _files(paths)
     if name_or_path not in files:
         raise _unknown(name_or_path, sorted(files))
@@ -51,8 +80,7 @@ def _files(paths: Paths) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for directory in (shipped("profiles"), paths.profiles):
         if directory.is_dir():
-            entries = sorted(directory.iterdir())
-            found |= {path.stem: path for path in entries if path.suffix in _SUFFIXES}
+            found |= {path.stem: path for path in _in(directory)}
     return found
 
 

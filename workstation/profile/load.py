@@ -30,21 +30,22 @@ def load_definition(path: Path) -> Definition:
 
 def parse_profile(text: str, file: str) -> Profile:
     """The profile that the YAML describes; `file` names it in problems. Raises ProfileError."""
-    return _parse(Profile, text, file)
+    return parse(Profile, text, file)
 
 
 def parse_definition(text: str, file: str) -> Definition:
     """The machine that the YAML describes; raises ProfileError."""
-    return _parse(Definition, text, file)
+    return parse(Definition, text, file)
 
 
-def _parse(model: type[Model], text: str, file: str) -> Model:
-    return validate(model, read(text, file))
+def parse(model: type[Model], text: str, file: str, *, hint: str = "") -> Model:
+    """The value of that kind that the YAML describes; raises ProfileError with `hint`."""
+    return validate(model, read(text, file), hint=hint)
 
 
-def validate(model: type[Model], source: Source) -> Model:
+def validate(model: type[Model], source: Source, *, hint: str = "") -> Model:
     """The value that a text holds; raises ProfileError with every problem."""
-    hint = _HINTS.get(model, "")
+    hint = hint or _HINTS.get(model, "")
     if source.data is None:
         if not source.problems:
             source.add(source.spot(()), (), "there is nothing in this file")

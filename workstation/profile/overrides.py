@@ -1,6 +1,6 @@
 """`--set key=value`: single changes to a profile, read as strictly as a file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,12 @@ from workstation.profile.yaml_source import Source, read
 _HINT = "such as --set 'memory=2 GiB', --set cpu.cores=4 or --set 'drives[0].size=20 GiB'"
 
 
-def apply_overrides(profile: Profile, settings: Iterable[str]) -> Profile:
+def apply_overrides(
+    profile: Profile, settings: Iterable[str], *, said: Mapping[str, str] | None = None
+) -> Profile:
     """The profile with each `key=value` set, in order; the index after the last adds an entry.
+
+    `said` has the words that a setting stands for where those were others: `--memory 2`.
 
     Raises UsageError for a text that is no `key=value`, ProfileError for what the profile
     does not allow; its problems name the text.
@@ -26,7 +30,7 @@ def apply_overrides(profile: Profile, settings: Iterable[str]) -> Profile:
     problems: list[Problem] = []
     for setting in settings:
         path, text = _split(setting)
-        name = f"--set {safe_line(setting, limit=80)}"
+        name = (said or {}).get(setting) or f"--set {safe_line(setting, limit=80)}"
         source = read(text, name)
         if not (source.problems or _put(data, path, source.data)):
             source.problems = [Problem(name, 0, 0, "", "there is no such place in the profile")]

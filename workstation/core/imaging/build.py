@@ -69,8 +69,14 @@ def _assemble(recipe: Recipe, unpacked: Unpacked, out: Path, versions: Mapping[s
     _add_modules(archive, f"lib/modules/{version}", selection)
     with (out / "initrd").open("wb") as stream:
         archive.write(stream)
-    missing = list(selection.missing)
-    manifest.write(recipe, out, version, versions, missing_modules=missing)
+    manifest.write(
+        out,
+        recipe.name,
+        kernel=version,
+        ready=recipe.ready,
+        packages=dict(versions),
+        missing_modules=list(selection.missing),
+    )
 
 
 def _check(recipe: Recipe, selection: modules.Selection) -> None:

@@ -52,7 +52,8 @@ async def build(recipe: DiskRecipe, work: Path, out: Path, progress: Progress) -
     await image.compress(qemu_img, raw, out / DISK)
     await in_thread(raw.unlink)
     versions = dict(line.split() for line in listed.read_text().splitlines())
-    await in_thread(manifest.write, recipe, out, _kernel(versions), versions)
+    more = {"kernel": _kernel(versions), "ready": recipe.ready, "packages": versions}
+    await in_thread(manifest.write, out, recipe.name, **more)
     progress("Done", 1.0)
 
 

@@ -2,35 +2,25 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-
-from workstation.core.imaging.recipe import DiskRecipe, Recipe
 
 NAME = "image.yaml"
 
 
-def write(
-    recipe: Recipe | DiskRecipe,
-    out: Path,
-    kernel: str,
-    versions: Mapping[str, str],
-    **more: object,
-) -> None:
-    """Of the files in `out`, which are made to last first."""
+def write(out: Path, name: str, **more: object) -> None:
+    """Of the files in `out`, which are made to last first; `more` goes in as it is."""
     import yaml
 
     manifest = {
-        "name": recipe.name,
+        "name": name,
         "built": datetime.now(UTC).isoformat(timespec="seconds"),
-        "kernel": kernel,
-        "ready": recipe.ready,
-        "packages": dict(versions),
-        "files": {path.name: digest(path) for path in sorted(out.iterdir())},
         **more,
+        "files": {path.name: digest(path) for path in sorted(out.iterdir())},
     }
     for path in out.iterdir():
+        # Machines share these files: nobody writes to one by mistake.
+        path.chmod(0o400)
         _flush(path)
     (out / NAME).write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
     _flush(out / NAME)

@@ -1,0 +1,47 @@
+"""The command that makes a machine."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from workstation.cli.station import report, station
+from workstation.core.library import check_new_name
+from workstation.core.making.answers import Answers, apply, start_from
+from workstation.core.workstation import Workstation
+from workstation.errors import UsageError
+
+if TYPE_CHECKING:
+    from workstation.cli.parser import Call
+
+
+def create(call: "Call") -> None:
+    """From a profile, an image, a disc, or another machine; images that are missing come first."""
+    asyncio.run(_create(call))
+
+
+async def _create(call: "Call") -> None:
+    names = [call.name, call.origin] if call.origin else [call.name]
+    async with station("create", *names, line=True) as found:
+        await (_clone(call, found) if call.origin else _make(call, found))
+        if call.start:
+            # Said now: should the start fail, the machine is there all the same.
+            if not call.json:
+                report(call, found, "made")
+            await found.start(call.name)
+        report(call, found, "running" if call.start else "made")
+
+
+async def _make(call: "Call", found: Workstation) -> None:
+    check_new_name(found.paths, call.name)
+    answers = Answers(call.memory, call.cpus, call.disk, call.image, call.iso)
+    profile = apply(start_from(found.paths, call.profile, answers), answers, call.set)
+    await found.making.create(call.name, profile, based_on=profile.name)
+
+
+async def _clone(call: "Call", found: Workstation) -> None:
+    others = ("profile", "image", "iso", "memory", "cpus", "disk", "set")
+    if given := [f"--{name}" for name in others if getattr(call, name)]:
+        raise UsageError(
+            f"a clone is as its machine is: --from does not go with {', '.join(given)}",
+            hint="clone it, then change the clone: workstation edit NAME",
+        )
+    await found.layers.clone(call.origin, call.name)

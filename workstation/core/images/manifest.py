@@ -1,0 +1,59 @@
+"""`image.yaml`: what an image of the library is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workstation.errors import InvalidError
+
+MANIFEST = "image.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A finished image of the library."""
+
+    name: str
+    path: Path
+    """Its directory."""
+    built: str
+    """When it was built, downloaded or added: ISO 8601, UTC."""
+    kernel: str
+    """Version of its kernel; empty if it has none, or that is not known."""
+    ready: str
+    """What the guest prints on its serial line when it is ready."""
+    packages: Mapping[str, str]
+    """Versions, by name."""
+    files: Mapping[str, str]
+    """SHA-256 in hex, by name."""
+    origin: str = ""
+    """The address or file that it comes from; empty where it was built here."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum((self.path / name).stat().st_size for name in self.files)
+
+
+def read(path: Path) -> Image:
+    """The image whose manifest that is; raises InvalidError for a broken one, or OSError."""
+    import yaml
+
+    try:
+        said = yaml.safe_load(path.read_text("utf-8"))
+        return Image(
+            name=said["name"],
+            path=path.parent,
+            built=said["built"],
+            kernel=said.get("kernel", ""),
+            ready=said.get("ready", ""),
+            packages=said.get("packages", {}),
+            files=said["files"],
+            origin=said.get("origin", ""),
+        )
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidError(
+            f"{path} is damaged",
+            hint=f"workstation images remove {path.parent.name}, then pull, add or build it anew",
+            details=repr(error),
+        ) from error

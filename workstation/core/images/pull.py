@@ -1,0 +1,189 @@
+"""An image of the catalog comes into the library: downloaded, proven, unpacked, looked at."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from workstation.core.images import checksums, download
+from workstation.core.images.checksums import Checksum
+from workstation.core.images.unpack import unpack
+from workstation.core.imaging.work import in_thread
+from workstation.errors import BusyError, InvalidError, UsageError
+from workstation.model.image import CatalogImage, Packing
+from workstation.qemu import qcow2
+
+PART = ".part-"
+"""What the directory of an unfinished download begins with; the image's name follows."""
+
+_MARGIN = 4
+"""So many times as large as its catalog says may a file be: new releases grow."""
+
+_LARGEST_DISK = 256 * 2**30
+"""Bytes that an unpacked image may have where its catalog does not say how large it is."""
+
+
+class Tell(Protocol):
+    """How far it is: what goes on, bytes done, bytes in all where that is known."""
+
+    def __call__(self, title: str = "", done: float = 0, total: float | None = None) -> None: ...
+
+
+def check(image: CatalogImage) -> None:
+    """Raise UsageError where a person has to bring the file."""
+    if not image.urls:
+        raise UsageError(
+            f"“{image.name}” cannot be downloaded by the program: {image.given.strip()}",
+            hint=f"then: workstation images add FILE --name {image.name}",
+        )
+
+
+async def pull(image: CatalogImage, root: Path, out: Path, tell: Tell) -> dict[str, str]:
+    """Put the image's file into the directory `out`; returns what the manifest says of its origin.
+
+    What was downloaded stays below `root` when this is cut off or cancelled, and is gone on with
+    the next time. A file with another checksum than its publisher's leaves nothing behind.
+    """
+    with _part(root, image) as part:
+        async with download.client() as http:
+            wanted, listed_at = await _wanted(http, image)
+            target = download.Target(
+                part,
+                largest=image.download * _MARGIN,
+                room=lambda needed: download.check_room(root, needed + _unpacked(image)),
+                tell=lambda done, total: tell(f"pull {image.name}", done, total),
+            )
+            origin = await _proven(http, image, target, wanted, tell)
+        try:
+            await _finish(image, part, out / image.kept_name, tell)
+        except InvalidError:
+            # To download it once more would bring the same.
+            target.forget()
+            raise
+        target.forget()
+    return {"origin": origin, "checksum": f"{wanted.algorithm}:{wanted.value}", "of": listed_at}
+
+
+def forget(root: Path, name: str) -> bool:
+    """Throw away what was downloaded of an image; whether there was anything."""
+    found = list((root / f"{PART}{name}").glob("*"))
+    for path in found:
+        path.unlink(missing_ok=True)
+    return bool(found)
+
+
+@contextmanager
+def _part(root: Path, image: CatalogImage) -> Iterator[Path]:
+    """Where the download grows; one program at a time has it."""
+    directory = root / f"{PART}{image.name}"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(
+                f"“{image.name}” is just being downloaded", hint="wait for it, or cancel that"
+            ) from None
+        yield directory / "file"
+    finally:
+        os.close(held)
+
+
+async def _wanted(http: httpx.AsyncClient, image: CatalogImage) -> tuple[Checksum, str]:
+    """What the file's checksum has to be, and where that is said."""
+    if image.hash or not image.checksums:
+        return checksums.of_text(image.hash or ""), "catalog"
+    text, url = await download.text(http, image.checksums.urls, checksums.MOST_BYTES)
+    return checksums.find(text, image.published_name, url), url
+
+
+async def _proven(
+    http: httpx.AsyncClient,
+    image: CatalogImage,
+    target: download.Target,
+    wanted: Checksum,
+    tell: Tell,
+) -> str:
+    """Download until a mirror's file has the checksum; returns that mirror's address."""
+    left, wrong = list(image.urls), []
+    while left:
+        went_on = target.size > 0
+        url = await download.fetch(http, left, target)
+        tell(f"check {image.name}")
+        if await in_thread(digest, target.part, wanted) == wanted.value:
+            return url
+        target.forget()
+        wrong.append(url)
+        # What was there before may have been of an older file: then this mirror is asked once more.
+        left = left[left.index(url) + (not went_on) :]
+    raise InvalidError(
+        f"what was downloaded of “{image.name}” is not what its publisher lists: thrown away",
+        hint="a mirror may be behind: try again later. Or somebody has changed the file",
+        details="\n".join(["its checksum differs from the list’s at:", *wrong]),
+    )
+
+
+def digest(path: Path, wanted: Checksum) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, wanted.new).hexdigest()
+
+
+def _unpacked(image: CatalogImage) -> int:
+    """Bytes that it takes beside the download while it is unpacked, about."""
+    return 0 if image.packing is Packing.NONE else image.download * 3
+
+
+async def _finish(image: CatalogImage, part: Path, target: Path, tell: Tell) -> None:
+    if image.packing is Packing.NONE:
+        # A second name: should anything fail from here on, the download is still there.
+        await asyncio.to_thread(target.hardlink_to, part)
+    else:
+        await _unpack(image, part, target, tell)
+    await asyncio.to_thread(look, target)
+
+
+async def _unpack(image: CatalogImage, part: Path, target: Path, tell: Tell) -> None:
+    stop, loop = threading.Event(), asyncio.get_running_loop()
+
+    def told(done: float, total: float | None) -> None:
+        loop.call_soon_threadsafe(tell, f"unpack {image.name}", done, total)
+
+    largest = (image.disk or _LARGEST_DISK // _MARGIN) * _MARGIN
+    work: Callable[[], None] = lambda: unpack(  # noqa: E731
+        part, image.packing, target, largest=largest, stop=stop, tell=told
+    )
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([running])
+        running.exception()
+        raise
+
+
+def look(path: Path) -> None:
+    """Refuse what would make QEMU open other files, or is not what its name says."""
+    if path.suffix == ".qcow2":
+        qcow2.check_self_contained(path)
+    if path.suffix == ".iso" and not _is_disc(path):
+        raise InvalidError(f"{path.name} is not a disc image", hint="look at what the file is")
+
+
+_DESCRIPTORS = 32768
+"""Where a disc's volume descriptors begin (ECMA-119, 7.2.1)."""
+
+
+def _is_disc(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(_DESCRIPTORS)
+        # ISO 9660, or UDF only.
+        return file.read(6)[1:] in (b"CD001", b"BEA01")

@@ -1,0 +1,86 @@
+"""What a person answers to the questions of a new machine, put into the profile."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workstation.core.making import sources
+from workstation.errors import UsageError
+from workstation.model.profile import Profile
+from workstation.model.text import safe_line
+from workstation.paths import Paths
+from workstation.profile.catalog import find_profile
+from workstation.profile.load import load_profile
+from workstation.profile.overrides import apply_overrides
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Texts as they were typed; an empty one leaves the profile's own."""
+
+    memory: str = ""
+    cpus: str = ""
+    disk: str = ""
+    """The first disk's size."""
+    image: str = ""
+    """What the first disk starts as: an image's name, or a file."""
+    iso: str = ""
+    """The disc in the first CD drive: an image's name, or a file."""
+
+
+def start_from(paths: Paths, profile: str, answers: Answers) -> Profile:
+    """The profile by name, file or directory; without one, what the image or the disc suggests."""
+    if profile:
+        return load_profile(find_profile(paths, profile))
+    if answers.image:
+        return sources.from_image(paths, answers.image)
+    if answers.iso:
+        return sources.from_disc(paths, answers.iso)
+    raise UsageError(
+        "it must be said what the machine is made from",
+        hint="with --profile, --image, --iso or --from; workstation profile list names profiles",
+    )
+
+
+def apply(profile: Profile, answers: Answers, settings: Sequence[str] = ()) -> Profile:
+    """The profile with the answers, then with each `key=value` of `settings`.
+
+    Raises ProfileError, whose problems name the option.
+    """
+    said = dict(_settings(answers))
+    return apply_overrides(profile, (*said, *settings), said=said)
+
+
+def _settings(answers: Answers) -> Iterator[tuple[str, str]]:
+    """Each as a `key=value`, and how it was said."""
+    if answers.memory:
+        yield f"memory={_quoted(answers.memory)}", _said("--memory", answers.memory)
+    if answers.cpus:
+        said = _said("--cpus", answers.cpus)
+        yield f"cpu.cores={answers.cpus}", said
+        yield "cpu.sockets=1", said
+        yield "cpu.threads=1", said
+    for name, key, value in (
+        ("--disk", "drives[0].size", answers.disk),
+        ("--image", "drives[0].image", answers.image and sources.reference(answers.image)),
+        ("--iso", "cdroms[0].image", answers.iso and sources.reference(answers.iso)),
+    ):
+        if value:
+            yield f"{key}={_quoted(value)}", _said(name, value)
+
+
+def _said(option: str, value: str) -> str:
+    return f"{option} {safe_line(value, limit=80)}"
+
+
+def _quoted(text: str) -> str:
+    """As YAML text, whatever it holds."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def check_file(text: str) -> str:
+    """Why that cannot be the path of a disk or a disc; empty where it can."""
+    path = Path(text).expanduser()
+    if not text:
+        return "a path is needed"
+    return "" if path.is_file() else f"there is no file {safe_line(text, limit=120)}"
