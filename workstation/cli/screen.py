@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -80,15 +79,15 @@ def viewer(call: "Call") -> None:
     socket = _on(call, "viewer", address)
     program = None if call.print else next(filter(None, map(shutil.which, VIEWERS)), None)
     if program:
-        subprocess.Popen(
-            viewer_command(program, socket),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        _spawn(viewer_command(program, socket))
     told = f"{Path(program).name} on {socket}" if program else f"vnc+unix://{socket}"
     _report(call, told, socket=str(socket), viewer=program)
+
+
+def _spawn(argv: list[str]) -> None:
+    """In a session of its own, which outlives this command and its terminal."""
+    streams = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
+    os.posix_spawn(argv[0], argv, os.environ, file_actions=streams, setsid=True)
 
 
 def viewer_command(program: str, socket: Path) -> list[str]:

@@ -19,8 +19,16 @@ from workstation.qemu.vga_font import vga_font
 
 __all__ = ["Box", "Canvas", "Cursor", "Look"]
 
-PACE = 0.002
-"""Seconds between two strokes: the guest's keyboard holds 16 bytes, and a burst overflows it."""
+PACE = 0.004
+STEADY = 0.01
+"""Seconds between two strokes: of the first ones, and of a longer text's.
+
+The guest's keyboard holds 16 bytes, and what comes while the guest does not look is lost: at the
+second pace it may be busy for 160 ms, at the first one it lost a letter in a thousand on a loaded
+computer. Both are longer than the delay that QEMU adds (qemu/argv.py), or its queue would overflow.
+"""
+FIRST = 12
+"""Strokes that are sent at the first pace: what a hand types, and so few that they all fit."""
 MOST_STROKES = 20_000
 """Strokes that wait at most."""
 RETRY = 0.25
@@ -150,7 +158,10 @@ class Look:
         self.send(pressed(chord, self.keyboard))
 
     def send(self, strokes: Sequence[Stroke]) -> bool:
-        """At the pace that a guest can take; False where too much waits already."""
+        """At the pace that a guest can take; False where too much waits already. Without a
+        screen they are lost, as they are on a computer that is off."""
+        if self._client is None:
+            return True
         if len(self._waiting) + len(strokes) > MOST_STROKES:
             return False
         self._waiting.extend(strokes)
@@ -167,7 +178,9 @@ class Look:
         await self._client.sent()
 
     async def _type(self) -> None:
+        sent = 0
         while self._waiting and self._client:
+            sent += 1
             stroke = self._waiting.popleft()
             (self._down.add if stroke.down else self._down.discard)(stroke.code)
             try:
@@ -175,7 +188,7 @@ class Look:
             except MonitorError as error:
                 self._lose(str(error))
                 return
-            await asyncio.sleep(PACE)
+            await asyncio.sleep(PACE if sent < FIRST else STEADY)
 
     def point(self, x: int, y: int, buttons: int) -> None:
         """Move the pointer there with these buttons down: bits from the left one, then the wheel
