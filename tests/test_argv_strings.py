@@ -175,7 +175,8 @@ def test_each_text_arrives_at_its_place_as_it_was(profile: Profile, root: str) -
     if launch.kernel:
         assert ("-append", profile.boot.command_line) in said
     if profile.display.adapter != "none":
-        assert ("-vnc", {"vnc": f"unix:{launch.paths.vnc}"}) in said
+        where = {"vnc": f"unix:{launch.paths.vnc}", "key-delay-ms": "2"}
+        assert ("-vnc", where) in said
     if profile.devices.serial:
         logs = [value["logfile"] for _, value in said if "logfile" in value]
         assert logs == [f"/dev/fd/{launch.listeners['serial-log']}"]
