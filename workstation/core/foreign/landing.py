@@ -9,7 +9,8 @@ from pathlib import Path
 
 from workstation.core import atomic, media
 from workstation.core.freeze import check_room
-from workstation.errors import NotFoundError, UsageError
+from workstation.errors import HostError, NotFoundError, UsageError
+from workstation.model.units import format_size
 
 
 def check_target(target: Path) -> None:
@@ -24,7 +25,15 @@ def check_target(target: Path) -> None:
 
 def check_fits(target: Path, size: int) -> None:
     """Raises HostError where a file of that size has no room there, or may not be so large."""
-    media.check_fits(target, size)
+    medium = media.medium_of(target)
+    most = medium.largest_file if medium else None
+    if medium and most and size > most:
+        raise HostError(
+            f"{target.name} may become {format_size(size)}, and a file on {medium.name}"
+            f" ({medium.filesystem}) may have 4 GiB",
+            hint="take another disk, or a bundle, whose disks are packed:"
+            f" workstation export NAME {target.parent} --compress zstd",
+        )
     check_room(target.parent, size)
 
 

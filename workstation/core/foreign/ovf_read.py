@@ -100,10 +100,13 @@ def _files(root: "Element") -> Iterator[tuple[str, File]]:
             compression = xml.attribute(one, "compression")
             if compression not in ("", "identity", "gzip"):
                 raise InvalidError(f"a file is compressed by {compression}: only gzip is known")
+            name = xml.attribute(one, "href")
+            if not name:
+                raise InvalidError("a file has no name")
             yield (
                 xml.attribute(one, "id"),
                 File(
-                    xml.attribute(one, "href"),
+                    name,
                     whole_number(xml.attribute(one, "chunkSize") or "0"),
                     whole_number(xml.attribute(one, "size") or "0"),
                     compression == "gzip",
