@@ -33,19 +33,26 @@ async def leashed(
     theirs, ours = os.pipe()
     process = None
     try:
-        try:
-            process = await asyncio.create_subprocess_exec(
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", _LEASH, "leash", *argv,
                 stdin=theirs,
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=tuple(descriptors),
                 umask=0o077,
-            )  # fmt: skip
+            )
+        )  # fmt: skip
+        try:
+            # Cancelled in the middle of it, asyncio would wait for ever.
+            await asyncio.shield(starting)
         finally:
+            await asyncio.wait({starting})
             os.close(theirs)
+            process = starting.result()
         yield process
     finally:
         os.close(ours)
         if process:
-            await process.wait()
+            # Not `wait`: asyncio has seen the end of a program only when its pipes are read out.
+            await process.communicate()
