@@ -26,6 +26,8 @@ ROWS = {
     "revert": "layers:revert",
     "clone": "layers:clone",
     "chain": "layers:chain",
+    "export": "carry:export",
+    "import": "carry:import_",
 }
 
 

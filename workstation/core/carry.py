@@ -221,6 +221,8 @@ class Carry:
             await asyncio.shield(asyncio.to_thread(collect_quietly, station.paths, store))
             raise
         station.machine(settled.name)
+        if station.inplace.reads(settled.name):  # it shares layers that were opened in place
+            await station.inplace.settle(settled.name)
         return Imported(
             name=settled.name,
             layers=len(bundle.ids()),

@@ -66,7 +66,7 @@ def plan(store: Store, bundle: Bundle) -> Arrival:
                 " on is not here",
                 hint="import the bundle with the rest first, or export without --since",
             )
-        _same(store, needed.id, dict(needed.files))
+        _same_files(store, needed.id, dict(needed.files))
     shared = []
     for stored in bundle.manifest.layers:
         if stored.layer.id in here:
@@ -109,26 +109,34 @@ def _check_complete(manifest: Manifest) -> None:
 
 
 def same_as_here(store: Store, stored: StoredLayer) -> None:
-    """Raise InvalidError unless the local layer of that id has the same disks."""
-    names = {file.name for file in stored.layer.drives.values()}
-    contents = {
-        file.name: Content(size=file.size, digests=file.digests)
-        for file in stored.files
-        if file.name in names
-    }
-    _same(store, stored.layer.id, contents, stored.layer.parent)
+    """Raise InvalidError unless the local layer of that id holds the same."""
+    _same(store, stored.layer, _contents(stored))
 
 
-def _same(store: Store, layer: str, contents: dict[str, Content], *parents: str | None) -> None:
+def _contents(stored: StoredLayer) -> dict[str, Content]:
+    return {file.name: Content(size=file.size, digests=file.digests) for file in stored.files}
+
+
+def _same(store: Store, layer: Layer, contents: dict[str, Content]) -> None:
+    if layer.parent != store.read(layer.id).parent:
+        raise _other(layer.id)
+    _same_files(store, layer.id, contents)
+
+
+def _same_files(store: Store, layer: str, contents: dict[str, Content]) -> None:
+    """Its disks are the same, and whatever else both have: one of them may lack memory."""
     known = digests.take(store, layer)
-    mine = store.read(layer)
-    names = {file.name for file in mine.drives.values()}
-    same = {name: known.get(name) for name in names} == contents
-    if not same or (parents and parents != (mine.parent,)):
-        raise InvalidError(
-            f"the layer {layer} is here already, and holds something else",
-            hint="one of the two was forged or damaged: workstation store check looks at yours",
-        )
+    disks = {file.name for file in store.read(layer).drives.values()}
+    lacking = disks - set(contents)
+    if lacking or any(known.get(name) != contents[name] for name in known.keys() & contents.keys()):
+        raise _other(layer)
+
+
+def _other(layer: str) -> InvalidError:
+    return InvalidError(
+        f"the layer {layer} is here already, and holds something else",
+        hint="one of the two was forged or damaged: workstation store check looks at yours",
+    )
 
 
 # -- copying --------------------------------------------------------------------------
@@ -139,15 +147,21 @@ def copy(
 ) -> list[Ready]:
     """Copy what is missing into directories that live as long as the stack; they last."""
     ready = []
+    copied: dict[tuple[int, str], Path] = {}
     with verify.opened(arrival.bundle) as descriptor, chunks.workers() as workers:
         for stored in arrival.layers:
             directory = stack.enter_context(store.making())
             for file in stored.files:
-                _copy_file(descriptor, workers, file, directory / file.name, told)
+                target, key = directory / file.name, (file.size, file.digests)
+                target.parent.mkdir(mode=0o700, exist_ok=True)
+                if key in copied:  # a kernel, mostly: every layer has it
+                    target.hardlink_to(copied[key])
+                    told(file.size)
+                    continue
+                _copy_file(descriptor, workers, file, target, told)
+                copied[key] = target
             _check_disks(stored.layer, directory)
-            contents = {
-                file.name: Content(size=file.size, digests=file.digests) for file in stored.files
-            }
+            contents = _contents(stored)
             digests.record(directory, contents)
             origins.write(directory, origin)
             store.describe(stored.layer, directory)
@@ -159,7 +173,6 @@ def copy(
 def _copy_file(
     descriptor: int, workers: Workers, file: StoredFile, target: Path, told: Told
 ) -> None:
-    target.parent.mkdir(mode=0o700, exist_ok=True)
     made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def copy_chunk(piece: Piece) -> int:
@@ -200,8 +213,6 @@ def publish(store: Store, ready: list[Ready]) -> None:
         except OSError:
             if one.layer.id not in store.ids():
                 raise
-            names = {file.name for file in one.layer.drives.values()}
-            contents = {name: of for name, of in one.files.items() if name in names}
-            _same(store, one.layer.id, contents, one.layer.parent)
+            _same(store, one.layer, one.files)
         else:
             store.protect(one.layer.id)

@@ -16,12 +16,8 @@ from workstation.errors import InvalidError
 from workstation.model.bundle import CHUNK, PART, Content, Frame, StoredFile, StoredLayer, chunks_of
 from workstation.model.layer import Layer
 
-LEVEL = 3
-"""Of zstd: its own default; higher ones cost far more time than they save room."""
-
-MEMORY_LEVEL = 1
-"""Memory is a third of its size with it, and unpacked as fast as QEMU loads it. It is read once,
-from its beginning to its end, while disks have to be read in place: those are left as they are."""
+LEVEL = 1
+"""Of zstd: half the work of its default for 6 % more room (docs/carry.md has the figures)."""
 
 _LOOKED_AT = 64 * 2**20
 """Bytes of a file whose digests are not known that is read once more, to see if it is there."""
@@ -71,17 +67,18 @@ class Packer:
         if there and file.size:
             self._told(file.size)
             return there.model_copy(update={"name": file.name})
-        level = self._level(layer, file)
-        stored = self._compressed(layer, file, level) if level else self._plain(layer, file)
+        packed = self._is_packed(layer, file)
+        stored = self._compressed(layer, file) if packed else self._plain(layer, file)
         self._there[_key(stored)] = stored
         return stored
 
-    def _level(self, layer: Layer, file: SourceFile) -> int:
-        """How much trouble is taken to make a file smaller; 0 for none."""
-        if not file.size:
-            return 0
+    def _is_packed(self, layer: Layer, file: SourceFile) -> bool:
+        """Memory always is: a third of its size, and unpacked as fast as QEMU loads it.
+
+        It is read once, from its beginning to its end, while disks are read in place.
+        """
         is_memory = layer.memory is not None and file.name == layer.memory.name
-        return LEVEL if self._compress else MEMORY_LEVEL if is_memory else 0
+        return bool(file.size) and (self._compress or is_memory)
 
     def _plain(self, layer: Layer, file: SourceFile) -> StoredFile:
         digests = []
@@ -95,12 +92,12 @@ class Packer:
             name=file.name, size=file.size, digests=b"".join(digests).hex(), offset=offset
         )
 
-    def _compressed(self, layer: Layer, file: SourceFile, level: int) -> StoredFile:
+    def _compressed(self, layer: Layer, file: SourceFile) -> StoredFile:
         """In pieces of some frames, so that a piece's size is known before it is written."""
         digests: list[bytes] = []
         frames: list[Frame] = []
         numbers = range(chunks_of(file.size))
-        made = self._workers.map(lambda chunk: _frame(file, chunk, level), numbers)
+        made = self._workers.map(lambda chunk: _frame(file, chunk), numbers)
         for part, piece in enumerate(_batches(made, PART)):
             size = sum(len(one.data) for one in piece)
             with self._writer.member(tape.part_name(layer.id, file.name, part), size):
@@ -139,18 +136,18 @@ def _read(file: SourceFile, chunk: int) -> _Read:
     return _Read(_checked(file, chunk, data), data)
 
 
-def _frame(file: SourceFile, chunk: int, level: int) -> _Read:
+def _frame(file: SourceFile, chunk: int) -> _Read:
     data = file.read(chunk)
     digest = _checked(file, chunk, data)
-    return _Read(digest, _compressor(level).compress(data))
+    return _Read(digest, _compressor().compress(data))
 
 
-def _compressor(level: int) -> zstandard.ZstdCompressor:
+def _compressor() -> zstandard.ZstdCompressor:
     """One a thread: to make one costs as much as a small chunk."""
-    known: dict[int, zstandard.ZstdCompressor] = _own.__dict__.setdefault("compressors", {})
-    if level not in known:
-        known[level] = zstandard.ZstdCompressor(level=level)
-    return known[level]
+    known: zstandard.ZstdCompressor | None = getattr(_own, "compressor", None)
+    if known is None:
+        known = _own.compressor = zstandard.ZstdCompressor(level=LEVEL)
+    return known
 
 
 def _checked(file: SourceFile, chunk: int, data: bytes | memoryview) -> bytes:

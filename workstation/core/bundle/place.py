@@ -8,6 +8,7 @@ from functools import partial
 from workstation.core import heads, library
 from workstation.core.activities import Progress
 from workstation.core.bundle import arrive, identity, linking
+from workstation.core.bundle import origin as origins
 from workstation.core.bundle.arrive import Arrival
 from workstation.core.bundle.identity import Settled
 from workstation.core.bundle.origin import Origin
@@ -51,12 +52,21 @@ async def bring_in(
             settled = identity.settle(paths, carried, stripped(carried.profile).profile, name)
             with library.making(paths, settled.name) as machine:
                 await asyncio.to_thread(arrive.publish, store, ready)
+                _vouch(store, arrival, origin, trusted=load_memory)
                 head = await stand_on(machine, store, store.read(carried.top))
                 history = history_of(carried, head, settled, load_memory=load_memory)
                 heads.write_history(machine, history)
                 write_definition(machine, definition_of(carried, settled), settled.name)
                 await asyncio.to_thread(library.sync_tree, machine.data)
     return settled
+
+
+def _vouch(store: Store, arrival: Arrival, origin: Origin, *, trusted: bool) -> None:
+    """What a stranger had brought, and somebody trusted signed too, comes from the latter."""
+    for layer in arrival.shared if trusted else ():
+        stored = arrival.bundle.manifest.layer(layer)
+        if stored and stored.layer.memory and origins.read(store, layer):
+            origins.write(store.directory(layer), origin)
 
 
 def definition_of(carried: CarriedMachine, settled: Settled) -> Definition:

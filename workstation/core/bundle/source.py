@@ -125,6 +125,5 @@ def needed(store: Store, layers: Iterable[Layer]) -> tuple[NeededLayer, ...]:
     found = []
     for layer in layers:
         known = store.digests(layer.id)
-        names = sorted(file.name for file in layer.drives.values())
-        found.append(NeededLayer(id=layer.id, files={name: known[name] for name in names}))
+        found.append(NeededLayer(id=layer.id, files=dict(sorted(known.items()))))
     return tuple(found)
