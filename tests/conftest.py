@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 # Its plugin would import it at the very end, where CPython 3.11 can fail (gh-106905).
@@ -30,8 +30,8 @@ ENVIRON = dict(os.environ)
 """As it was before any test changed it."""
 
 
-@pytest.fixture
-def home() -> Iterator[Path]:
+@contextmanager
+def a_home() -> Iterator[Path]:
     """A home directory with a short path (a socket's path has 108 bytes).
 
     At the end every QEMU that was started in it is ended.
@@ -42,6 +42,12 @@ def home() -> Iterator[Path]:
     finally:
         end_machines(directory)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with a_home() as directory:
+        yield directory
 
 
 def end_machines(directory: Path) -> None:

@@ -1,13 +1,12 @@
 """A second laptop: another home, with a library of its own."""
 
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import end_machines
+from tests.conftest import a_home
 from workstation.core.workstation import Workstation
 from workstation.paths import Paths
 
@@ -18,12 +17,8 @@ def at(home: Path) -> Paths:
 
 @pytest.fixture
 def other_home() -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="ws-"))
-    try:
+    with a_home() as directory:
         yield directory
-    finally:
-        end_machines(directory)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

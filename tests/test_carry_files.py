@@ -6,12 +6,12 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import eventually, overlay, tiny
+from tests.laptops import laptop, other_home
 from workstation.core import heads
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.reader import open_bundle
@@ -24,15 +24,8 @@ from workstation.errors import (
     WorkstationError,
 )
 from workstation.model.bundle import CHUNK
-from workstation.paths import Paths
 
-
-@pytest.fixture
-async def laptop(tmp_path: Path) -> AsyncIterator[Workstation]:
-    """A front-end on another library, which is empty."""
-    base = {"HOME": str(tmp_path / "laptop"), "XDG_RUNTIME_DIR": str(tmp_path / "laptop/run")}
-    async with Workstation(Paths.from_environment(base), front_end="test") as station:
-        yield station
+__all__ = ["laptop", "other_home"]
 
 
 @pytest.fixture
