@@ -231,12 +231,12 @@ async def test_it_settles_in_while_it_runs_and_needs_the_stick_no_more(
 ) -> None:
     await laptop.inplace.open(bundle)
     await laptop.start("one")
-    assert laptop.inplace.reads("one") == (str(bundle),)
+    assert laptop.view("one").reads == str(bundle)
     done = await laptop.inplace.settle("one")
     assert done.layers == 2
     assert done.still == ()
     bundle.unlink()
-    assert laptop.inplace.reads("one") == ()
+    assert laptop.view("one").reads == ""
     assert await graph.parts(monitor(laptop, "one")) == {}
     async with Shell.on(laptop, "one") as shell:
         await shell.run("echo 3 >/proc/sys/vm/drop_caches")

@@ -3,10 +3,9 @@
 import asyncio
 import json
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from workstation.errors import InvalidError, WorkstationError
+from workstation.errors import InvalidError
 from workstation.model.machine import MachineView
 from workstation.model.profile import Profile
 from workstation.model.text import safe, safe_line
@@ -16,7 +15,6 @@ from workstation.paths import Paths
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
     from workstation.core.layers import Layers
-    from workstation.core.workstation import Workstation
 
 _WEB_PORTS = (80, 3000, 5000, 8000, 8080)
 """Ports in a guest behind which there is most likely a page."""
@@ -29,18 +27,10 @@ def show(call: "Call") -> None:
     async def act() -> tuple[MachineView, dict[str, Any]]:
         async with station("show", call.name) as found:
             await found.settled(call.name)
-            layers = _layers(found.layers, call.name)
-            return found.view(call.name), layers | {"reads": _reads(found, call.name)}
+            return found.view(call.name), _layers(found.layers, call.name)
 
     view, layers = asyncio.run(act())
     print(json.dumps(as_data(view) | layers, indent=2) if call.json else _described(view, layers))
-
-
-def _reads(found: "Workstation", name: str) -> list[str]:
-    """The bundles that its disks lie in."""
-    with suppress(WorkstationError):
-        return list(found.inplace.reads(name))
-    return []
 
 
 def _layers(layers: "Layers", name: str) -> dict[str, Any]:
@@ -67,6 +57,7 @@ def as_data(view: MachineView) -> dict[str, Any]:
         "forwards": [str(forward) for forward in view.forwards],
         "panicked": view.panicked,
         "problem": view.problem,
+        "reads": view.reads,
         "alarm": view.alarm,
         "busy": view.holder.verb if view.holder else "",
         "profile": view.profile.model_dump(mode="json") if view.profile else None,
@@ -108,7 +99,7 @@ def _facts(view: MachineView, layers: dict[str, Any]) -> list[tuple[str, str]]:
         ("pid", str(view.pid or "")),
         ("reach", "\n".join(reachable(view))),
         ("snapshots", _snapshots(layers)),
-        ("reads in", "\n".join(layers["reads"])),
+        ("reads in", view.reads),
         *(_hardware(view.profile) if view.profile else ()),
         ("uuid", view.uuid),
         ("file", str(Paths.from_environment().machine(view.name).file)),

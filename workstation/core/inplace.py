@@ -1,14 +1,19 @@
 """The verbs for bundles that are used where they lie: open and settle in."""
 
 import asyncio
+import shutil
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from workstation.core import carried, heads, links, names
-from workstation.core.bundle import arrive, place
+from workstation.core import carried, heads, media, names
+from workstation.core.bundle import arrive, inspection, place
+from workstation.core.bundle.export import Wish
+from workstation.core.bundle.inspection import Report
 from workstation.core.bundle.reader import open_bundle
 from workstation.core.collect import collect_quietly
+from workstation.core.estimate import Estimate, estimate
 from workstation.core.settle import Settled, linked, settle
 from workstation.core.vigil import Vigil
 from workstation.errors import UsageError
@@ -33,6 +38,21 @@ class Opened:
     """What the person calls the signer; empty for a stranger."""
     said: tuple[str, ...]
     """What was changed or left out, in a person's words."""
+
+
+MOST_OFFERED = 100
+"""Bundles of one place."""
+
+
+class Place(NamedTuple):
+    """Where a bundle can be written."""
+
+    path: Path
+    name: str
+    filesystem: str
+    free: int
+    """Bytes."""
+    writable: bool
 
 
 class InPlace:
@@ -93,14 +113,42 @@ class InPlace:
             )
         carried.remember(self._station.paths.bundles, bundle)
 
-    def reads(self, name: str) -> tuple[str, ...]:
-        """The bundles that a machine reads, in a person's words; empty where it reads none."""
-        bundles = self._station.paths.bundles
-        history = heads.read_history(names.find(self._station.paths, name))
-        found = {link.bundle for link in linked(self._store, history).values()}
-        return tuple(
-            links.named(seen) for one in sorted(found) if (seen := links.place(bundles, one))
-        )
+    # -- looking ----------------------------------------------------------------
+
+    def around(self) -> list[Path]:
+        """Bundles on what is plugged in, then in the home directory; call it in a thread."""
+        plugged = [medium.path for medium in media.removable()]
+        places = dict.fromkeys([*plugged, Path.home(), Path.cwd()])
+        found = (islice(carried.bundles_on(place), MOST_OFFERED) for place in places)
+        return list(dict.fromkeys(file for files in found for file in files))
+
+    def places(self) -> list[Place]:
+        """Where an export could go: what is plugged in, then this computer; in a thread."""
+        home, plugged = Path.home(), media.removable()
+        own = media.medium_of(home)
+        kept = shutil.disk_usage(home).free
+        return [
+            *(Place(one.path, one.name, one.filesystem, one.free, one.writable) for one in plugged),
+            Place(home, "this computer", own.filesystem if own else "", kept, True),
+        ]
+
+    def estimate(self, name: str, path: Path, wish: Wish) -> Estimate:
+        """How much an export would write; call it in a thread."""
+        return estimate(self._station, name, path, wish)
+
+    def picture(self, report: Report) -> Path | None:
+        """The screen of a bundle's machine in a file; None where it has none. In a thread.
+
+        Raises InvalidError where it is not as it was written.
+        """
+        data = inspection.picture(open_bundle(report.path))
+        if not data:
+            return None
+        kept = self._station.paths.cache / "pictures"
+        kept.mkdir(mode=0o700, exist_ok=True)
+        file = kept / f"{report.manifest.machine.top}.ppm"
+        file.write_bytes(data)
+        return file
 
     # -- settle in --------------------------------------------------------------
 

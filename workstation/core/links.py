@@ -8,6 +8,7 @@ Where in the bundle they lie is the bundle's own knowledge (bundle/reader.py). I
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -92,6 +93,36 @@ def bundles_below(layers: Path, layer: str | None) -> Iterator[str]:
             layer = json.loads((layers / layer / "layer.json").read_text())["parent"]
         except (OSError, ValueError, KeyError, TypeError):
             return
+
+
+def stamp(machine: MachinePaths) -> int:
+    """Another number whenever something about the library's bundles changed; 0 without any."""
+    try:
+        return _bundles(machine).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def touch(bundles: Path) -> None:
+    """A layer that lay in one of them does no more: whoever keeps a stamp looks again."""
+    with suppress(OSError):
+        os.utime(bundles)
+
+
+def reads(machine: MachinePaths) -> str:
+    """The bundles that a machine's layers lie in, in a person's words; mostly there are none."""
+    try:
+        history = json.loads(machine.history.read_text())
+        roots = [history["head"]["layer"], *history["snapshots"].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    layers, bundles = _bundles(machine).parent / "layers", _bundles(machine)
+    found = dict.fromkeys(one for root in set(roots) for one in bundles_below(layers, root))
+    return ", ".join(sorted(named(seen) for one in found if (seen := place(bundles, one))))
+
+
+def _bundles(machine: MachinePaths) -> Path:
+    return machine.data.parent.parent / "bundles"
 
 
 def away(machine: MachinePaths) -> str:

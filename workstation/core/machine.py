@@ -49,6 +49,7 @@ class Machine:
         self._problem = ""
         self._trouble = ""
         self._file_stamp: tuple[int, int] | None = None
+        self._links: tuple[tuple[int, int], str] = ((0, 0), "")
         self._status = ""
         self._errands: set[asyncio.Task[None]] = set()
         self._poked = asyncio.Event()
@@ -115,8 +116,16 @@ class Machine:
             forwards=_forwards(now.record) if now.record else (),
             panicked=self._status == "guest-panicked",
             history=_stamp(self.paths.history),
+            reads=self._read_links(),
             alarm=links.alarm(self.paths),
         )
+
+    def _read_links(self) -> str:
+        """Which bundles it reads, looked at again only after a change."""
+        stamp = (links.stamp(self.paths), _stamp(self.paths.history))
+        if stamp != self._links[0]:
+            self._links = (stamp, links.reads(self.paths) if stamp[0] else "")
+        return self._links[1]
 
     def _log_change(self, before: MachineView, view: MachineView) -> None:
         if view.alarm and view.alarm != before.alarm:

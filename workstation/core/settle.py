@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from workstation.core import atomic, carried, heads, names, verbs
+from workstation.core import atomic, carried, heads, links, names, verbs
 from workstation.core.bundle.work import Told, in_thread
 from workstation.core.freeze import check_room
 from workstation.core.links import LINK, Link
@@ -56,6 +56,7 @@ async def settle(station: "Workstation", name: str, progress: "Progress") -> Set
         still = await _tell(station, set(wanted))
         if not still:
             await asyncio.to_thread(_forget, store, wanted)
+            links.touch(paths.bundles)
             paths.machine(name).alarm.unlink(missing_ok=True)
     return Settled(size, len(wanted), still)
 

@@ -260,6 +260,16 @@ class Store:
         """Bytes that the layer takes on this disk."""
         return sum(file.stat().st_blocks * 512 for file in self.files(layer))
 
+    def bytes_of(self, layer: str, name: str) -> int:
+        """Bytes of one of its files, wherever it lies; 0 where there is none."""
+        link = self._link_of(layer, name)
+        if link:
+            return link.files[name][1]
+        try:
+            return (self.directory(layer) / name).stat().st_size
+        except OSError:
+            return 0
+
     def size(self, layer: str) -> int:
         """Bytes that it takes, wherever it lies."""
         link = self.link(layer)

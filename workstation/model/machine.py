@@ -165,6 +165,8 @@ class MachineView:
     """The guest said through pvpanic that it crashed, and waits paused."""
     history: int = 0
     """Another number whenever its history has changed."""
+    reads: str = ""
+    """The bundles that its disks lie in, in a person's words; empty where none does."""
     alarm: str = ""
     """What is wrong with the bundle that its disks lie in."""
 

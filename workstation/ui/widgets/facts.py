@@ -68,6 +68,8 @@ def _attention(view: MachineView) -> Iterator[tuple[str, Content]]:
     if view.reason:
         style = "$text-error" if view.panicked or view.state == "crashed" else ""
         yield "why", Content.styled(safe(view.reason.strip(), limit=600), style)
+    if view.reads:
+        yield "reads in", Content(safe_line(view.reads, limit=200))
     if view.alarm:
         yield "alarm", Content.styled(safe(view.alarm, limit=1000), "bold $text-error")
     if view.problem:

@@ -1,0 +1,172 @@
+"""Where a machine is exported to, how much that writes, and what goes along."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Checkbox, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from workstation.model.text import safe_line
+from workstation.model.units import format_size
+from workstation.ui.dialogs.dialog import Dialog, sentence
+from workstation.ui.widgets.lines import plain_title
+
+if TYPE_CHECKING:
+    from workstation.core.estimate import Estimate
+    from workstation.core.inplace import Place
+    from workstation.core.workstation import Workstation
+
+ENDING = ".vmbundle"
+
+LOOK_SECONDS = 2.0
+"""How often it is looked what is plugged in."""
+
+
+class Wish(NamedTuple):
+    path: Path
+    memory: bool
+    packed: bool
+    """One compact layer without history."""
+
+
+class ExportDialog(Dialog[Wish | None]):
+    """Answers what to write, or None. Three Enters for the default."""
+
+    AUTO_FOCUS = "#places"
+
+    list_box = getters.query_one("#places", OptionList)
+    path_box = getters.query_one("#path", Input)
+    size = getters.query_one("#size", Static)
+
+    def __init__(
+        self, station: Workstation, machine: str, places: Sequence[Place], *, has_memory: bool
+    ) -> None:
+        super().__init__(cancelled=None)
+        self._station, self._machine, self._has_memory = station, machine, has_memory
+        self._places = list(places)
+        self._suggested = ""
+        self.estimated = False
+        """Whether what is shown is the size of what is asked for."""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="frame", classes="-large") as frame:
+            plain_title(frame, f"Export {safe_line(self._machine, limit=40)}")
+            yield Static("To", classes="muted")
+            yield OptionList(*map(_row, self._places), id="places")
+            with Horizontal(classes="field"):
+                yield Static("File", classes="muted field-label")
+                yield Input(id="path", compact=True, max_length=1000)
+            yield Static(id="size")
+            with Horizontal(id="what"):
+                if self._has_memory:
+                    yield Checkbox("with the guest's memory", True, id="memory", compact=True)
+                yield Checkbox("packed, without history", False, id="packed", compact=True)
+            with Horizontal(id="buttons"):
+                yield Button("Cancel", id="cancel")
+                yield Button("Export", id="yes")
+
+    def on_mount(self) -> None:
+        self.path_box.cursor_blink = False
+        self.set_interval(LOOK_SECONDS, self._look)
+
+    @property
+    def wish(self) -> Wish:
+        """What is asked for as it stands."""
+        boxes = {box.id: box.value for box in self.query(Checkbox)}
+        path = Path(self.path_box.value.strip()).expanduser().absolute()
+        return Wish(path, boxes.get("memory", True), boxes["packed"])
+
+    # -- where to -------------------------------------------------------------
+
+    @work(group="media", exclusive=True, exit_on_error=False)
+    async def _look(self) -> None:
+        """What was plugged in since then is offered too."""
+        places = await asyncio.to_thread(self._station.inplace.places)
+        if places != self._places:
+            self._places = places
+            self.list_box.clear_options()
+            self.list_box.add_options(map(_row, places))
+            self.list_box.highlighted = 0
+
+    @on(OptionList.OptionHighlighted)
+    def _choose(self) -> None:
+        row = self.list_box.highlighted
+        if row is not None and self.path_box.value in ("", self._suggested):
+            self._suggested = str(self._places[row].path / f"{self._machine}{ENDING}")
+            self.path_box.value = self._suggested
+
+    @on(OptionList.OptionSelected)
+    def _to_buttons(self) -> None:
+        row = self.list_box.highlighted or 0
+        self._suggested = str(self._places[row].path / f"{self._machine}{ENDING}")
+        self.path_box.value = self._suggested
+        self.query_one("#yes").focus()
+
+    # -- how much -------------------------------------------------------------
+
+    @on(Input.Changed)
+    @on(Checkbox.Changed)
+    def _changed(self) -> None:
+        self.estimated = False
+        self._estimate()
+
+    @work(group="estimate", exclusive=True, exit_on_error=False)
+    async def _estimate(self) -> None:
+        from workstation.core.bundle.export import Wish as Words
+
+        wish = self.wish
+        words = Words(memory=wish.memory, flatten=wish.packed, compress=wish.packed)
+        found = await asyncio.to_thread(
+            self._station.inplace.estimate, self._machine, wish.path, words
+        )
+        self.size.update(_told(found, packed=wish.packed))
+        self.query_one("#yes").disabled = bool(found.trouble)
+        self.estimated = True
+
+    # -- the answer -----------------------------------------------------------
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self.query_one("#yes").focus()
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(self.wish if event.button.id == "yes" else None)
+
+
+def _row(place: Place) -> Option:
+    """`STICK         vfat     28.1 GiB free   /media/me/STICK`"""
+    free = f"{format_size(place.free)} free" if place.writable else "read only"
+    return Option(
+        Content.assemble(
+            (f"{safe_line(place.name, limit=20):<20} ", "bold"),
+            (f"{safe_line(place.filesystem, limit=8):<8} {free:<15} ", ""),
+            (safe_line(str(place.path), limit=60), "$text-muted"),
+        ).truncate(76, ellipsis=True)
+    )
+
+
+def _told(found: Estimate, *, packed: bool) -> Content:
+    if found.trouble:
+        lines = [Content.styled(sentence(safe_line(found.trouble, limit=300)), "$text-warning")]
+        if found.mend:
+            lines.append(Content.styled(f"→ {safe_line(found.mend, limit=300)}", "$text-accent"))
+        return Content("\n").join(lines)
+    memory = f", {format_size(found.memory)} of them memory" if found.memory else ""
+    if found.kept:
+        text = (
+            f"It is there already, with {format_size(found.kept)}: only what is new is added,"
+            f" {format_size(found.new)}{memory}."
+        )
+    else:
+        most = "At most " if packed else ""
+        text = f"{most}{format_size(found.new)} will be written{memory}."
+    return Content(text)
