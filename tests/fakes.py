@@ -19,6 +19,7 @@ from typing import Any, Self, cast
 
 from textual.pilot import Pilot
 
+from tests.fake_carry import FakeCarry, FakeInPlace
 from tests.fake_layers import NOW, FakeLayers, a_layer, demo_past, recent, screen_of_a_guest
 from tests.fake_session import FakeSession
 from workstation.core.session import Link
@@ -137,6 +138,10 @@ class FakeWorkstation(Workstation):
         self._callbacks: list[Callable[[Event], None]] = []
         self.past = FakeLayers(self)
         self.layers = self.past
+        self.bundles = FakeCarry(self)
+        self.carry = self.bundles
+        self.sticks = FakeInPlace(self)
+        self.inplace = self.sticks
         self.settings = Settings()
 
     async def __aenter__(self) -> Self:

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from tests.fake_carry import CARD, HERE, STICK, report
 from tests.fake_layers import demo_past, screen_of_a_guest
 from tests.fakes import (
     FakeWorkstation,
@@ -21,12 +22,16 @@ from tests.fakes import (
     shown,
     until,
 )
+from workstation.core.estimate import Estimate
 from workstation.errors import InvalidError, LaunchError
 from workstation.model.events import Activity
 from workstation.model.host import Finding, HostFacts, Level
 from workstation.ui.app import WorkstationApp
 from workstation.ui.dialogs.error import ErrorDialog
+from workstation.ui.dialogs.export import ExportDialog
+from workstation.ui.dialogs.open import OpenDialog
 from workstation.ui.history import HistoryScreen
+from workstation.ui.widgets.screen_picture import ScreenPicture
 
 Step = Callable[[WorkstationApp, FakeWorkstation, Pilot[Any]], Awaitable[None]]
 
@@ -250,3 +255,52 @@ async def history(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[An
 
 async def dialog(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
     await ready(lambda: app.screen is not app.library)
+
+
+# -- export and open --------------------------------------------------------------
+
+
+@SIZES
+def test_export(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    station = library()
+    station.sticks.plugged = [STICK, CARD, HERE]
+    looks(station, size, "e", at="sales-demo", step=sized)
+
+
+@SIZES
+def test_export_that_does_not_fit(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    station = library()
+    station.sticks.plugged = [STICK]
+    station.sticks.estimates[STICK.path / "debian-12.vmbundle"] = Estimate(
+        9 * 2**30, 0,
+        trouble="debian-12.vmbundle would have 9 GiB, and a file on STICK (vfat) may have 4 GiB",
+        mend="make it smaller (--flatten --compress, --no-memory, --tag), or format the medium with"
+        " exFAT, which takes larger files: mkfs.exfat /dev/sdb1 (erases it)",
+    )  # fmt: skip
+    looks(station, size, "e", at="debian-12", step=sized)
+
+
+async def sized(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+    await until(pilot, lambda: isinstance(app.screen, ExportDialog) and app.screen.estimated)
+
+
+@SIZES
+@pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "stranger"])
+def test_open(
+    looks: Callable[..., None], size: tuple[int, int], tmp_path: Path, trusted: bool
+) -> None:
+    station, file = library(), STICK.path / "sales-demo.vmbundle"
+    station.sticks.bundles = [file, STICK.path / "shop" / "crm.vmbundle"]
+    station.sticks.pictured = screen_of_a_guest(tmp_path)
+    station.bundles.reports[file] = report(file, trusted=trusted, problems=not trusted)
+    looks(station, size, "o", step=looked)
+
+
+@SIZES
+def test_open_nothing(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    looks(library(), size, "o", step=looked)
+
+
+async def looked(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+    await until(pilot, lambda: isinstance(app.screen, OpenDialog) and app.screen.looked)
+    await until(pilot, lambda: app.screen.query_one(ScreenPicture).drawn)

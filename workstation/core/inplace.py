@@ -90,6 +90,7 @@ class InPlace:
             await asyncio.shield(asyncio.to_thread(collect_quietly, station.paths, self._store))
             raise
         station.machine(known.name)
+        await station.digest()
         return Opened(
             name=known.name,
             resumes=resumes,

@@ -23,7 +23,7 @@ from workstation.model.bundle import StoredFile
 from workstation.paths import Paths
 
 if TYPE_CHECKING:
-    from workstation.core.workstation import Workstation
+    from workstation.core.workstation import Working, Workstation
 
 LONGEST_REST = 0.5
 """Seconds between two chunks, at most."""
@@ -60,12 +60,16 @@ class Vigil:
             files = [bundle.file(layer, disk) for disk in disks if disk in link.files]
             total = sum(file.size for file in files)
             try:
-                with self._station.working(f"verify {name}", unit="B") as progress:
+                with self._working(name) as progress:
                     await in_thread(partial(_read, self._store, link, files), progress, total)
             except InvalidError as error:
                 return await asyncio.to_thread(self._alarm, layer, f"{bundle.path.name}: {error}")
             links.write_again(self._store.directory(layer), link._replace(verified=True))
         return ""
+
+    def _working(self, name: str) -> "Working":
+        # Cancelled, it would take the front-end's task with it that does such things.
+        return self._station.working(f"verify {name}", unit="B", cancellable=False)
 
     def _alarm(self, layer: str, words: str) -> str:
         """Every machine that stands on that layer says so from now on."""

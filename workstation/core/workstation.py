@@ -156,6 +156,7 @@ class Workstation:
         self._machines[name] = machine
         if self._watching:
             self._mending.notice(machine)
+            self._undigested.set()  # it may read in a bundle that nobody has verified
         self._tasks[name] = self._group.create_task(self._supervise(machine), name=f"vm {name}")
         return machine
 
@@ -176,6 +177,8 @@ class Workstation:
         await asyncio.to_thread(collect_quietly, self.paths, self.layers.store)
         while True:
             await self.layers.take_digests()
+            if self.paths.bundles.is_dir():
+                await self.inplace.vigil.keep()
             await self._undigested.wait()
             self._undigested.clear()
 

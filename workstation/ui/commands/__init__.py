@@ -3,6 +3,7 @@
 from typing import Any
 
 from workstation.ui.commands.base import Command
+from workstation.ui.commands.carry import Export, Open, SettleIn
 from workstation.ui.commands.layers import (
     Branch,
     Golden,
@@ -45,16 +46,19 @@ COMMANDS: dict[str, Command[Any]] = {
         Demo(),
         New(),
         Start(),
+        ColdBoot(),
         Console(),
         Screen(),
         Snapshot(),
+        SettleIn(),
         ResetDemo(),
         OpenHistory(),
+        Export(),
+        Open(),
         Stop(),
         Pause(),
         Resume(),
         Suspend(),
-        ColdBoot(),
         Cancel(),
         Filter(),
         Edit(),

@@ -18,6 +18,7 @@ from workstation.model.text import safe_line
 from workstation.model.units import format_size
 from workstation.ui.dialogs.dialog import Dialog, sentence
 from workstation.ui.widgets.lines import plain_title
+from workstation.ui.widgets.tick import Tick
 
 if TYPE_CHECKING:
     from workstation.core.estimate import Estimate
@@ -44,7 +45,7 @@ class ExportDialog(Dialog[Wish | None]):
 
     list_box = getters.query_one("#places", OptionList)
     path_box = getters.query_one("#path", Input)
-    size = getters.query_one("#size", Static)
+    told = getters.query_one("#told", Static)
 
     def __init__(
         self, station: Workstation, machine: str, places: Sequence[Place], *, has_memory: bool
@@ -64,11 +65,11 @@ class ExportDialog(Dialog[Wish | None]):
             with Horizontal(classes="field"):
                 yield Static("File", classes="muted field-label")
                 yield Input(id="path", compact=True, max_length=1000)
-            yield Static(id="size")
+            yield Static(id="told")
             with Horizontal(id="what"):
                 if self._has_memory:
-                    yield Checkbox("with the guest's memory", True, id="memory", compact=True)
-                yield Checkbox("packed, without history", False, id="packed", compact=True)
+                    yield Tick("with the guest's memory", True, id="memory", compact=True)
+                yield Tick("packed, without history", False, id="packed", compact=True)
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel")
                 yield Button("Export", id="yes")
@@ -127,7 +128,7 @@ class ExportDialog(Dialog[Wish | None]):
         found = await asyncio.to_thread(
             self._station.inplace.estimate, self._machine, wish.path, words
         )
-        self.size.update(_told(found, packed=wish.packed))
+        self.told.update(_told(found, packed=wish.packed))
         self.query_one("#yes").disabled = bool(found.trouble)
         self.estimated = True
 

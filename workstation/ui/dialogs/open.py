@@ -106,7 +106,7 @@ class OpenDialog(Dialog[Wish | None]):
 
     @work(group="look", exclusive=True, exit_on_error=False)
     async def _look(self) -> None:
-        path = Path(self.path_box.value.strip()).expanduser()
+        path = self._path()
         try:
             report = await self._station.carry.inspect(path)
         except WorkstationError as error:
@@ -117,6 +117,9 @@ class OpenDialog(Dialog[Wish | None]):
             shot = await asyncio.to_thread(self._station.inplace.picture, report)
             self.picture.put(shot, "" if shot else "no picture")
         self.looked = True
+
+    def _path(self) -> Path:
+        return Path(self.path_box.value.strip()).expanduser()
 
     def _show(self, report: Report | None, told: Content) -> None:
         self.report = report

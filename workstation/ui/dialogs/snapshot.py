@@ -14,6 +14,7 @@ from workstation.model.text import safe_line
 from workstation.ui.dialogs.dialog import Dialog, paragraphs
 from workstation.ui.dialogs.name import Trouble
 from workstation.ui.widgets.lines import plain_title
+from workstation.ui.widgets.tick import Tick
 
 
 class Wish(NamedTuple):
@@ -47,7 +48,7 @@ class SnapshotDialog(Dialog[Wish | None]):
                 yield Static("Note", classes="muted field-label")
                 yield Input(id="note", compact=True, max_length=200, placeholder="what it is for")
             if self._live:
-                yield Checkbox("with the guest's memory", True, id="memory", compact=True)
+                yield Tick("with the guest's memory", True, id="memory", compact=True)
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel")
                 yield Button("Snapshot", id="yes")

@@ -1,0 +1,141 @@
+"""Bundles without files: what the dialogs for them show and answer."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.fake_layers import NOW
+from workstation.core.bundle.export import Exported, Wish
+from workstation.core.bundle.inspection import Report
+from workstation.core.carry import Carry, Imported
+from workstation.core.estimate import Estimate
+from workstation.core.inplace import InPlace, Opened, Place
+from workstation.core.settle import Settled
+from workstation.errors import NotFoundError
+from workstation.model.bundle import CarriedMachine, Manifest, StoredFile, StoredLayer
+from workstation.model.events import MachineChanged
+from workstation.model.host import Finding, Level
+from workstation.model.layer import Layer
+from workstation.model.machine import MachineView, State
+from workstation.model.profile import Profile
+
+if TYPE_CHECKING:
+    from tests.fakes import FakeWorkstation
+
+GIB, MIB = 2**30, 2**20
+SIGNER = "5rur-ndnm-fdpf-grgp-eewf-2exh"
+
+STICK = Place(Path("/media/me/STICK"), "STICK", "exfat", 28 * GIB, True)
+CARD = Place(Path("/media/me/CAMERA CARD"), "CAMERA CARD", "vfat", 3 * GIB, False)
+HERE = Place(Path("/home/me"), "this computer", "ext4", 80 * GIB, True)
+
+
+def report(
+    path: Path, name: str = "sales-demo", *, trusted: bool = True, problems: bool = False
+) -> Report:
+    """Of a bundle with two layers, the upper one with memory."""
+    made = datetime.fromtimestamp(NOW - 7200, UTC)
+    plain = Profile.model_validate({"name": name, "memory": "512 MiB"})
+    layers = [
+        Layer(id=f"{n:016x}", parent=f"{n - 1:016x}" if n > 1 else None, created=made,
+              profile=plain)
+        for n in (1, 2)
+    ]  # fmt: skip
+    stored = tuple(StoredLayer(layer=layer, files=(_nothing(),)) for layer in layers)
+    machine = CarriedMachine.model_validate(
+        {"name": name, "uuid": "b1b4caec-576c-4f1f-92e2-964c49dc416b", "created": made,
+         "profile": plain, "top": layers[1].id, "resume": True,
+         "snapshots": {"golden": layers[0].id}, "golden": "golden"}
+    )  # fmt: skip
+    manifest = Manifest(
+        id="00000000000000b1", created=made, program="workstation 0.1", machine=machine,
+        layers=stored,
+    )  # fmt: skip
+    by = f"by {SIGNER} (Maria)" if trusted else f"by {SIGNER}, whom you do not trust"
+    signer = Finding("signature", Level.OK if trusted else Level.NOTE, by)
+    lacking = Finding(
+        "memory", Level.PROBLEM, "it ran under kvm, and here it would under tcg",
+        "or boot it: its disks are the same",
+    )  # fmt: skip
+    port = Finding("ports", Level.NOTE, "host port 8080 is taken", "8081 leads into it instead")
+    return Report(
+        path=path, size=412 * MIB, manifest=manifest, signer=SIGNER,
+        signer_name="Maria" if trusted else "", trusted=trusted, cut_off=False, verified=False,
+        in_place=True, new=400 * MIB,
+        findings=(signer, *([lacking, port] if problems else [])),
+    )  # fmt: skip
+
+
+def _nothing() -> StoredFile:
+    return StoredFile(name="drive0.qcow2", size=0, digests="")
+
+
+class FakeCarry(Carry):
+    """`reports[path]` is what a bundle is; every verb lands in the station's calls."""
+
+    def __init__(self, station: "FakeWorkstation") -> None:
+        self._fake = station
+        self.reports: dict[Path, Report] = {}
+
+    async def inspect(self, path: Path, *, verify_all: bool = False) -> Report:
+        if path not in self.reports:
+            raise NotFoundError(f"there is no file {path}", hint="check the path")
+        return self.reports[path]
+
+    async def export(self, name: str, path: Path, wish: Wish | None = None) -> Exported:
+        wish = wish or Wish()
+        words = [word for word in ("memory", "flatten", "compress") if getattr(wish, word)]
+        await self._fake._called("export", name, str(path), *words)
+        return Exported(
+            file=path, written=412 * MIB, size=412 * MIB, layers=2, added=2, memory=wish.memory,
+            left_out=(), fingerprint=SIGNER,
+            medium="STICK" if path.is_relative_to(STICK.path) else "",
+        )  # fmt: skip
+
+    async def import_file(self, path: Path, *, name: str = "", load_memory: str = "") -> Imported:
+        await self._fake._called("import", str(path), load_memory)
+        self._fake.publish(MachineChanged(MachineView("carried", State.FROZEN)))
+        return Imported(
+            name="carried", layers=2, shared=0, copied=400 * MIB, resumes=True, distrusted=False,
+            signer=SIGNER, signer_name="Maria", said=("its MAC addresses are new",),
+        )  # fmt: skip
+
+
+class FakeInPlace(InPlace):
+    """`plugged` is what there is to write to; `estimates` what it would write, by path."""
+
+    def __init__(self, station: "FakeWorkstation") -> None:
+        self._fake = station
+        self.plugged: list[Place] = [STICK, HERE]
+        self.bundles: list[Path] = []
+        self.estimates: dict[Path, Estimate] = {}
+        self.pictured: Path | None = None
+
+    def around(self) -> list[Path]:
+        return self.bundles
+
+    def places(self) -> list[Place]:
+        return list(self.plugged)
+
+    def estimate(self, name: str, path: Path, wish: Wish) -> Estimate:
+        usual = Estimate(412 * MIB, 112 * MIB) if wish.memory else Estimate(300 * MIB, 0)
+        return self.estimates.get(path, usual)
+
+    def picture(self, report: Report) -> Path | None:
+        return self.pictured
+
+    async def open(
+        self, path: Path, name: str = "", *, load_memory: str = "", cold: bool = False
+    ) -> Opened:
+        await self._fake._called("open", str(path), load_memory, *(["cold"] if cold else []))
+        made = MachineView("carried", State.FROZEN, reads=f"the stick “STICK” with {path.name}")
+        self._fake.publish(MachineChanged(made))
+        return Opened(
+            name="carried", resumes=not cold, distrusted=False, signer=SIGNER,
+            signer_name="Maria", said=("host port 8080 is taken",),
+        )  # fmt: skip
+
+    async def settle(self, name: str) -> Settled:
+        await self._fake._called("settle", name)
+        self._fake.change(name, reads="")
+        return Settled(400 * MIB, 2)

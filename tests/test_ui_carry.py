@@ -1,0 +1,242 @@
+"""Export and Open: what the dialogs show before anything happens, and what then does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+from textual.widgets import Button, Input
+
+from tests.fake_carry import CARD, HERE, SIGNER, STICK, report
+from tests.fakes import FakeWorkstation, library, opened, shown, until
+from tests.test_ui_layers import closed, dialog
+from workstation.core.estimate import Estimate
+from workstation.errors import HostError
+from workstation.ui.app import WorkstationApp
+from workstation.ui.dialogs.choose import Choose
+from workstation.ui.dialogs.error import ErrorDialog
+from workstation.ui.dialogs.export import ExportDialog
+from workstation.ui.dialogs.name import NameDialog
+from workstation.ui.dialogs.open import OpenDialog
+
+BUNDLE = STICK.path / "sales-demo.vmbundle"
+
+Opened = tuple[WorkstationApp, Pilot[None]]
+
+
+@asynccontextmanager
+async def on(station: FakeWorkstation, name: str = "sales-demo") -> AsyncIterator[Opened]:
+    async with opened(station) as (app, pilot):
+        app.library.go_to(name)
+        yield app, pilot
+
+
+async def exporting(app: WorkstationApp, pilot: Pilot[None]) -> ExportDialog:
+    """The export's dialog, when it has said how much it would write."""
+    await dialog(app, pilot, ExportDialog)
+    screen = app.screen
+    assert isinstance(screen, ExportDialog)
+    await until(pilot, lambda: screen.estimated)
+    return screen
+
+
+async def looking(app: WorkstationApp, pilot: Pilot[None]) -> OpenDialog:
+    await dialog(app, pilot, OpenDialog)
+    screen = app.screen
+    assert isinstance(screen, OpenDialog)
+    await until(pilot, lambda: screen.looked)
+    return screen
+
+
+def with_bundle(*, trusted: bool = True, problems: bool = False) -> FakeWorkstation:
+    station = library()
+    station.sticks.bundles = [BUNDLE]
+    station.bundles.reports[BUNDLE] = report(BUNDLE, trusted=trusted, problems=problems)
+    return station
+
+
+# -- export ---------------------------------------------------------------------
+
+
+async def test_an_export_to_the_stick_is_three_keys() -> None:
+    station = library()
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        await exporting(app, pilot)
+        told = shown(app)
+        assert "STICK" in told
+        assert "28 GiB free" in told
+        assert "412 MiB will be written, 112 MiB of them memory" in told
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: "STICK can be pulled out" in shown(app))
+        assert station.calls == [("export", "sales-demo", str(BUNDLE), "memory")]
+
+
+async def test_an_export_goes_where_it_is_typed_without_memory_and_packed() -> None:
+    station = library()
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        screen = await exporting(app, pilot)
+        screen.path_box.value = "/tmp/mine.vmbundle"
+        await pilot.press("tab", "tab", "space", "tab", "space")
+        await until(pilot, lambda: screen.estimated)
+        assert "At most 300 MiB" in shown(app)
+        await pilot.press("tab", "tab", "enter")
+        await until(pilot, lambda: station.calls)
+        assert station.calls == [
+            ("export", "sales-demo", "/tmp/mine.vmbundle", "flatten", "compress")
+        ]
+
+
+async def test_an_export_onto_a_bundle_says_how_little_it_adds() -> None:
+    station = library()
+    station.sticks.estimates[BUNDLE] = Estimate(3 * 2**20, 0, kept=400 * 2**20)
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        await exporting(app, pilot)
+        told = shown(app)
+        assert "It is there already, with 400 MiB" in told
+        assert "3 MiB" in told
+
+
+async def test_an_export_that_cannot_be_says_so_before_it_begins() -> None:
+    station = library()
+    station.sticks.estimates[BUNDLE] = Estimate(
+        5 * 2**30, 0, trouble="a file on STICK (vfat) may have 4 GiB", mend="make it smaller"
+    )
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        screen = await exporting(app, pilot)
+        told = shown(app)
+        assert "A file on STICK (vfat) may have 4 GiB." in told
+        assert "→ make it smaller" in told
+        assert screen.query_one("#yes", Button).disabled
+
+
+async def test_a_stick_that_is_plugged_in_meanwhile_is_offered() -> None:
+    station = library()
+    station.sticks.plugged = [HERE]
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        screen = await exporting(app, pilot)
+        assert screen.path_box.value == "/home/me/sales-demo.vmbundle"
+        station.sticks.plugged = [STICK, CARD, HERE]
+        await until(pilot, lambda: screen.path_box.value == str(BUNDLE))
+        assert "read only" in shown(app)
+
+
+async def test_an_export_that_fails_says_why() -> None:
+    station = library()
+    station.fails["export"] = HostError("STICK is full", hint="make room there")
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        await exporting(app, pilot)
+        await pilot.press("enter", "enter")
+        assert "STICK is full" in await dialog(app, pilot, ErrorDialog)
+
+
+# -- open -----------------------------------------------------------------------
+
+
+async def test_a_bundle_is_shown_and_runs_from_where_it_is() -> None:
+    station = with_bundle()
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        await looking(app, pilot)
+        told = shown(app)
+        for words in ("sales-demo", "made 2025-10-09 06:53 UTC by workstation 0.1", "412 MiB",
+                      "2 layers, 1 snapshot", f"by {SIGNER} (Maria)"):  # fmt: skip
+            assert words in told
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: "carried" in station.machines)
+        await until(pilot, lambda: len(station.calls) == 2)
+        assert station.calls == [("open", str(BUNDLE), ""), ("start", "carried")]
+        await until(pilot, lambda: "goes on where it was; host port 8080" in shown(app))
+
+
+async def test_run_and_settle_in_and_import() -> None:
+    station = with_bundle()
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        await looking(app, pilot)
+        await pilot.click("#settle")
+        await until(pilot, lambda: "settle" in [verb for verb, *_ in station.calls])
+        assert station.calls[-1] == ("settle", "carried")
+        await pilot.press("o")
+        await looking(app, pilot)
+        await pilot.click("#import")
+        await until(pilot, lambda: station.calls[-1] == ("import", str(BUNDLE), ""))
+
+
+async def test_what_is_no_bundle_is_told_where_it_is_typed() -> None:
+    station = library()
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        await looking(app, pilot)
+        assert "No bundle on what is plugged in" in shown(app)
+        await pilot.press(*"x.iso")
+        await until(pilot, lambda: "There is no file x.iso." in shown(app))
+        assert app.screen.query_one("#run", Button).disabled
+        await pilot.press("escape")
+        await closed(app, pilot)
+
+
+async def test_what_this_computer_lacks_is_said_and_its_disks_boot() -> None:
+    station = with_bundle(problems=True)
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        await looking(app, pilot)
+        told = shown(app)
+        assert "With memory, but it boots here" in told
+        assert "✗ memory: it ran under kvm" in told
+        assert "! ports: host port 8080 is taken" in told
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: station.calls)
+        assert station.calls[0] == ("open", str(BUNDLE), "", "cold")
+
+
+async def test_a_stranger_s_memory_is_loaded_only_if_the_fingerprint_is_typed() -> None:
+    station = with_bundle(trusted=False)
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        await looking(app, pilot)
+        await pilot.press("enter", "enter")
+        assert "From a stranger" in await dialog(app, pilot, Choose)
+        await pilot.press("escape")
+        await closed(app, pilot)
+        assert station.calls == []
+        await pilot.press("o")
+        await looking(app, pilot)
+        await pilot.press("enter", "enter")
+        await dialog(app, pilot, Choose)
+        await pilot.click("#memory")
+        await dialog(app, pilot, NameDialog)
+        await pilot.press("x", "enter")
+        await until(pilot, lambda: "not its signer" in shown(app))
+        app.screen.query_one("#name", Input).value = SIGNER.upper()
+        await pilot.press("enter")
+        await until(pilot, lambda: station.calls)
+        assert station.calls[0] == ("open", str(BUNDLE), SIGNER.upper())
+
+
+async def test_a_stranger_s_disks_boot() -> None:
+    station = with_bundle(trusted=False)
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        await looking(app, pilot)
+        await pilot.press("enter", "enter")
+        await dialog(app, pilot, Choose)
+        await pilot.press("enter")
+        await until(pilot, lambda: station.calls)
+        assert station.calls[0] == ("open", str(BUNDLE), "", "cold")
+
+
+async def test_settling_in_is_offered_to_what_reads_in_a_bundle() -> None:
+    station = library()
+    async with on(station) as (app, pilot):
+        await pilot.press("i")
+        assert station.calls == []
+        station.change("sales-demo", reads="the stick “STICK” with sales-demo.vmbundle")
+        await until(pilot, lambda: "Settle in" in shown(app))
+        assert "the stick “STICK”" in shown(app)
+        await pilot.press("i")
+        await until(pilot, lambda: station.calls == [("settle", "sales-demo")])
