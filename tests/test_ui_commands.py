@@ -424,8 +424,3 @@ def test_every_command_is_defined_whole() -> None:
         assert bool(command.keys) == bool(command.shown_key) or name == "palette"
         if isinstance(command, MachineCommand):
             assert Verb(command.verb)
-
-
-def test_keys_that_are_kept_for_what_is_to_come_are_free() -> None:
-    taken = {key for command in COMMANDS.values() for key in command.keys.split(",")}
-    assert not taken & set("eo")

@@ -150,7 +150,7 @@ async def test_no_network_counters_are_invented() -> None:
 
 async def test_the_footer_offers_only_what_can_be_done_now() -> None:
     station = library()
-    async with opened(station) as (app, pilot):
+    async with opened(station, (160, 30)) as (app, pilot):
         app.library.go_to("sales-demo")
         await pilot.pause()
         footer = shown(app).splitlines()[-1]

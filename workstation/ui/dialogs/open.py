@@ -76,7 +76,7 @@ class OpenDialog(Dialog[Wish | None]):
 
     def on_mount(self) -> None:
         self.path_box.cursor_blink = False
-        self.picture.put(None, "")
+        self.picture.put(None, " ")
         self._show(None, Content() if self._bundles else Content.styled(NOTHING, "$text-muted"))
         if self._bundles:
             self.list_box.highlighted = self._first
@@ -111,7 +111,7 @@ class OpenDialog(Dialog[Wish | None]):
             report = await self._station.carry.inspect(path)
         except WorkstationError as error:
             self._show(None, _trouble(error))
-            self.picture.put(None, "")
+            self.picture.put(None, " ")
         else:
             self._show(report, Content("\n").join(_lines(report)))
             shot = await asyncio.to_thread(self._station.inplace.picture, report)
