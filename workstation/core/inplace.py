@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from workstation.core import carried, heads, media, names
+from workstation.core import carried, heads, links, media, names
 from workstation.core.bundle import arrive, inspection, place
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.inspection import Report
@@ -113,6 +113,10 @@ class InPlace:
                 else "all of its layers are in the library",
             )
         carried.remember(self._station.paths.bundles, bundle)
+
+    def reads(self, name: str) -> str:
+        """The bundles that a machine's layers lie in, in a person's words; empty for none."""
+        return links.reads(names.find(self._station.paths, name))
 
     # -- looking ----------------------------------------------------------------
 
