@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from workstation.ui.commands.base import Command
 from workstation.ui.commands.layers import ResetDemo, Snapshot
-from workstation.ui.commands.machine import Pause, Reset, Resume, Start, Stop
+from workstation.ui.commands.machine import Pause, Reset, Resume, Screen, Start, Stop
 from workstation.ui.commands.program import Cancel, Help, Palette
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ COMMANDS: dict[str, Command[Any]] = {
         Copy(),
         Paste(),
         TellSize(),
+        Screen(),
         Start(),
         ResetDemo(),
         Snapshot(),

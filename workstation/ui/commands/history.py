@@ -15,7 +15,7 @@ from workstation.ui.commands.layers import (
     read,
     tag_trouble,
 )
-from workstation.ui.commands.machine import Screen, confirmed
+from workstation.ui.commands.machine import Console, Screen, confirmed
 from workstation.ui.commands.program import Cancel, Help, Palette, Quit
 from workstation.ui.past import freed_without, listed, standing_on
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
     from workstation.model.machine import MachineView
     from workstation.ui.history import HistoryScreen
+
+
+class ConsoleHere(Console):
+    """Work at the guest's serial line, full size. The guest goes on when you leave."""
+
+    keys = "c"
 
 
 class ScreenHere(Screen):
@@ -249,6 +255,7 @@ COMMANDS: dict[str, Command[Any]] = {
         Squash(),
         Snapshot(),
         ResetDemo(),
+        ConsoleHere(),
         ScreenHere(),
         Cancel(),
         Palette(),

@@ -122,6 +122,7 @@ class ConsoleScreen(Desk):
         what = "goes on from a snapshot" if resumed else "starts"
         self.terminal.emulator.begin_run(f"{safe_line(self.machine)} {what}")
         self.size_told = self.size_told and resumed
+        self.terminal.soon()
 
     def changed(self) -> None:
         self.call_later(self.show_again)
