@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.conftest import eventually, tiny
 from workstation.core import line
 from workstation.core.session import Link, Session, overlap
+from workstation.model.machine import State
 from workstation.paths import MachinePaths, Paths
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -24,11 +25,12 @@ class Play:
         self.paths = paths
         paths.serial_log.mkdir(parents=True)
         paths.runtime.mkdir(parents=True)
+        self._looked = asyncio.Event()
         self.run = 1
         self.running = True
         self.definition = SimpleNamespace(profile=tiny())
-        self.view = object()
-        self._looked = asyncio.Event()
+        self.state = State.RUNNING
+        self.look()
         self._guests: asyncio.Queue[Ends] = asyncio.Queue()
         self._server: asyncio.Server | None = None
         self.before = self.live = b""
@@ -83,7 +85,7 @@ class Play:
         self.look()
 
     def look(self) -> None:
-        self.view = object()
+        self.view = SimpleNamespace(state=self.state)
         self._looked.set()
 
     def log(self, data: bytes, start: int = 0) -> None:
@@ -187,6 +189,24 @@ async def test_after_a_revert_it_connects_again_and_goes_on(play: Play) -> None:
     writer.close()
 
 
+async def test_a_guest_whose_memory_is_being_loaded_is_not_typed_to(play: Play) -> None:
+    _, writer = await play.guest()
+    await play.is_(Link.OPEN)
+    play.end()
+    writer.close()
+    await play.is_(Link.OFF)
+    play.state = State.STARTING
+    play.resumed = True  # type: ignore[attr-defined]
+    await play.start(anew=True)
+    await play.is_(Link.CONNECTING)
+    assert play._guests.empty()
+    play.state = State.RUNNING
+    play.look()
+    _, writer = await play.guest()
+    await play.is_(Link.OPEN)
+    writer.close()
+
+
 async def test_after_a_boot_the_log_is_another(play: Play) -> None:
     play.log(b"a long first run, of which much was printed")
     _, writer = await play.guest()
@@ -248,8 +268,19 @@ async def test_a_machine_without_a_line_says_so(play: Play) -> None:
     await play.is_(Link.NONE)
 
 
-@given(st.binary(max_size=30), st.binary(max_size=30), st.binary(max_size=30))
+PIECES = st.text("ab\n", max_size=60).map(str.encode)
+
+
+@given(PIECES, PIECES, PIECES)
 def test_the_overlap_is_found(before: bytes, both: bytes, after: bytes) -> None:
-    found = overlap(before + both, both + after)
-    assert found >= len(both)
-    assert (before + both).endswith((both + after)[:found])
+    one, other = before + both, both + after
+    most = min(len(one), len(other))
+    expected = next((n for n in range(most, 0, -1) if one.endswith(other[:n])), 0)
+    assert overlap(one, other) == expected
+
+
+def test_the_overlap_of_a_flood_takes_no_time() -> None:
+    flood = b"yes\r\n" * 50_000
+    assert overlap(flood, flood) == len(flood)
+    assert overlap(flood, b"s\r\n" + flood) == len(flood) - 2
+    assert overlap(flood[:-1] + b"x", flood) == 0

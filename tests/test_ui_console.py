@@ -205,6 +205,14 @@ async def test_where_another_console_has_the_line_nothing_is_typed() -> None:
         await at.prints("what the other one sees")
 
 
+async def test_what_is_typed_while_it_connects_is_not_lost() -> None:
+    async with console() as at:
+        at.guest.turn(Link.CONNECTING)
+        assert await at.types("l", "s") == b""
+        at.guest.turn(Link.OPEN)
+        assert at.guest.sent == b"ls"
+
+
 async def test_a_machine_that_is_deleted_leaves() -> None:
     async with console() as at:
         at.station.publish(MachineRemoved("sales-demo"))

@@ -12,14 +12,18 @@ from typing import Protocol
 from workstation.core import line, ready, serial
 from workstation.core.machine import Machine
 from workstation.errors import BusyError, MonitorError
+from workstation.model.machine import State
 from workstation.qemu.procfs import Pair
 
 REPLAYED = 2**18
 """Bytes of what was printed before that a screen begins with."""
 
-OVERLAP_SECONDS = 0.05
-"""How long what comes is compared with the log, after connecting: a guest that is printing then is
-in both."""
+OVERLAP_SECONDS = 0.03
+"""How long what comes is gathered before the log is read, so that the log has all that was printed
+before, and after it: a guest that prints meanwhile is in both, and the log ends amid what came."""
+
+_GATHERED = 2**20
+"""Bytes that are gathered so at most: more than a socket holds."""
 
 RETRY_SECONDS = 0.5
 """Between two looks for what nobody tells: that another console is gone, that QEMU answers."""
@@ -92,7 +96,9 @@ class Session:
                 self._set(Link.NONE, display)
             elif pair := machine.pair():
                 self._set(Link.CONNECTING, display)
-                return pair
+                # What reaches a guest whose memory is only being loaded is lost in that.
+                if machine.view.state is not State.STARTING:
+                    return pair
             else:
                 self._set(Link.OFF, display)
                 if self._position is None:
@@ -123,8 +129,7 @@ class Session:
         reader, self._writer = await line.connected(self._machine.paths)
         try:
             self._set(Link.OPEN, display)
-            first = await _first(reader)
-            await self._catch_up(display, first)
+            first = await self._caught_up(reader, display)
             await display.show(first, before=False)
             while data := await reader.read(line.READ):
                 self._position = (self._position or 0) + len(data)
@@ -133,9 +138,24 @@ class Session:
             writer, self._writer = self._writer, None
             writer.transport.abort()
 
-    async def _catch_up(self, display: Display, first: bytes = b"") -> None:
-        """Show what was printed and has not been shown; `first` comes after it, and may be the
-        end of it already."""
+    async def _caught_up(self, reader: asyncio.StreamReader, display: Display) -> bytes:
+        """Show what was printed before; returns what has come since."""
+        came = await _gathered(reader)
+        missed, position = await self._missed()
+        came += await _gathered(reader)
+        known = overlap(missed, came)
+        await display.show(missed[: len(missed) - known], before=True)
+        self._position = position + len(missed) - known + len(came)
+        return came
+
+    async def _catch_up(self, display: Display) -> None:
+        """Show what was printed and has not been shown."""
+        missed, position = await self._missed()
+        self._position = position + len(missed)
+        await display.show(missed, before=True)
+
+    async def _missed(self) -> tuple[bytes, int]:
+        """What the log has that has not been shown, and where in it that begins."""
         log = self._machine.paths.serial_log
         position = self._position
         if position is None:
@@ -146,9 +166,7 @@ class Session:
             # What is left of the line, or the sequence, in which a cut tail begins.
             cut = missed.find(b"\n") + 1
             missed, position = missed[cut:], position + cut
-        known = overlap(missed, first)
-        self._position = position + len(missed) - known + len(first)
-        await display.show(missed[: len(missed) - known], before=True)
+        return missed, position
 
     async def _read_along(self, display: Display) -> None:
         """From the log, until the other console lets go of the line, or the machine ends."""
@@ -160,17 +178,26 @@ class Session:
                 return
 
 
-async def _first(reader: asyncio.StreamReader) -> bytes:
-    """What comes at once."""
+async def _gathered(reader: asyncio.StreamReader) -> bytes:
+    """What comes in a moment."""
     data = b""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(OVERLAP_SECONDS):
-            while len(data) < line.READ and (piece := await reader.read(line.READ)):
+            while len(data) < _GATHERED and (piece := await reader.read(line.READ)):
                 data += piece
     return data
 
 
+_HEAD = 32
+
+
 def overlap(before: bytes, after: bytes) -> int:
-    """How many bytes at the end of `before` are the beginning of `after`, too."""
+    """How many bytes at the end of `before` are the beginning of `after`, too: the most."""
     most = min(len(before), len(after))
-    return next((n for n in range(most, 0, -1) if before.endswith(after[:n])), 0)
+    head = after[:_HEAD]
+    at = before.find(head, len(before) - most) if most >= len(head) else -1
+    while at >= 0:
+        if after.startswith(before[at:]):
+            return len(before) - at
+        at = before.find(head, at + 1)
+    return next((n for n in range(min(most, _HEAD), 0, -1) if before.endswith(after[:n])), 0)

@@ -125,11 +125,15 @@ class ConsoleScreen(Desk):
         self.terminal.soon()
 
     def changed(self) -> None:
+        self.typed()
         self.call_later(self.show_again)
 
     # -- the view asks ------------------------------------------------------
 
     def typed(self) -> None:
+        """What is typed while the line is being connected waits for it."""
+        if self.session.link is Link.CONNECTING:
+            return
         data = self.terminal.emulator.answers()
         if data and self.session.link is Link.OPEN and not self.session.send(data):
             self.app.bell()
