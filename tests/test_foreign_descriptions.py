@@ -1,5 +1,7 @@
 """libvirt domains and Quickemu configurations: what is taken, what is dropped, what is refused."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,14 @@ from workstation.core.foreign.libvirt_read import read_libvirt
 from workstation.core.foreign.quickemu import read_quickemu
 from workstation.core.foreign.recognise import Kind
 from workstation.core.workstation import Workstation
-from workstation.errors import InvalidError, NotFoundError, WorkstationError
+from workstation.errors import (
+    HostError,
+    InvalidError,
+    NotFoundError,
+    UsageError,
+    WorkstationError,
+)
+from workstation.model.host import HostFacts
 from workstation.model.profile import Bus, Family, Firmware, Nic
 from workstation.model.scalars import NAME_PATTERN
 
@@ -245,3 +254,34 @@ async def test_a_base_is_there_as_long_as_its_machine(station: Workstation, tmp_
     assert base(station.paths, made.name).exists()
     await station.delete(made.name)
     assert not list(station.paths.layers.iterdir())
+
+
+async def test_two_imports_at_once(station: Workstation, tmp_path: Path) -> None:
+    path = samples.raw(tmp_path, "web.raw")
+    made = await asyncio.gather(*(station.foreign.adopt(path) for _ in range(3)))
+    assert sorted(one.name for one in made) == ["web", "web-2", "web-3"]
+    for one in made:
+        holds(station, one.name, tmp_path)
+
+
+async def test_what_cannot_be_had_is_known_before_the_copy(
+    station: Workstation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = await station.host_facts()
+
+    async def without_firmware() -> HostFacts:
+        return replace(facts, firmware=())
+
+    async def convert(*_: object, **__: object) -> None:
+        raise AssertionError("it was copied")
+
+    monkeypatch.setattr(station, "host_facts", without_firmware)
+    monkeypatch.setattr("workstation.core.foreign.adopt.convert", convert)
+    samples.image(tmp_path, "qcow2", name="files.qcow2")
+    path = tmp_path / "files.xml"
+    path.write_text(samples.LIBVIRT.format(format="qcow2", disk="files.qcow2"))
+    with pytest.raises(HostError):
+        await station.foreign.adopt(path)
+    with pytest.raises(UsageError, match="cannot be a machine's name"):
+        await station.foreign.adopt(path, "No Name")
+    assert nothing_is_left(station.paths)

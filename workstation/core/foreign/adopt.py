@@ -1,6 +1,7 @@
 """Something from another program becomes a machine: its disks are converted, never used as such."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,13 +19,14 @@ from workstation.core.foreign.recognise import Kind, recognise
 from workstation.core.foreign.sources import Source, source_of
 from workstation.core.freeze import check_room
 from workstation.core.store import Store
-from workstation.errors import NotFoundError, WorkstationError
+from workstation.errors import NotFoundError, UsageError, WorkstationError
 from workstation.model.host import HostFacts
 from workstation.model.layer import Layer, LayerFile
-from workstation.model.profile import Profile
+from workstation.model.profile import Firmware, Profile
 from workstation.paths import Paths
 from workstation.qemu import qcow2
 from workstation.qemu.convert import convert
+from workstation.qemu.firmware import find_firmware
 
 if TYPE_CHECKING:
     from workstation.core.activities import Progress
@@ -51,12 +53,13 @@ async def adopt(
 
     Without a name it gets the one that the file says, with a number where that is taken.
     """
-    kind = await asyncio.to_thread(recognise, path)
+    kind, wanted = await asyncio.to_thread(recognise, path), name
     with ExitStack() as opened:
         source = await asyncio.to_thread(source_of, path, kind, opened)
-        if not name:
+        if not wanted:
             name = fresh_name(paths, plain_name(source.machine.name, plain_name(path.stem)))
         library.check_new_name(paths, name)
+        _check(facts, source.machine, name)
         store = Store(paths)
         opened.enter_context(store.adding())
         directory = opened.enter_context(store.making())
@@ -65,9 +68,24 @@ async def adopt(
         discs, lost = await work.discs(paths, name)
         profile, dropped = to_profile(machine, name, discs)
         base = await _publish(store, work.files, profile, directory, path.name)
-        await create_machine(paths, facts, name, profile, based_on=str(kind), base=base)
+        while True:
+            try:
+                await create_machine(paths, facts, name, profile, based_on=str(kind), base=base)
+                break
+            except UsageError:
+                # Somebody was quicker with that name, which nobody asked for.
+                if wanted or name not in names.names(paths):
+                    raise
+                name = fresh_name(paths, name)
         work.keep_discs()
     return Imported(name, kind, (*dropped, *lost))
+
+
+def _check(facts: HostFacts, machine: Described, name: str) -> None:
+    """Refuse, before a long copy, what could not be made after it."""
+    profile, _ = to_profile(machine, name, ["" for _ in machine.discs[:4]])
+    if profile.boot.firmware is not Firmware.BIOS:
+        find_firmware(facts, profile.boot.firmware, profile.machine.type)
 
 
 def fresh_name(paths: Paths, wanted: str) -> str:
@@ -174,6 +192,7 @@ class _Work:
         piece = await self._source.open(medium.file, self._directory, self._read)
         await asyncio.to_thread(examine, piece, "iso")
         paths.images.mkdir(mode=0o700, parents=True, exist_ok=True)
+        atomic.clear(paths.images)
         check_room(paths.images, piece.size)
         target = _fresh_file(paths.images, name, ".iso")
         self._made.append(target)
@@ -201,7 +220,8 @@ def _fresh_file(directory: Path, name: str, ending: str) -> Path:
 
 async def _copy(piece: Piece, target: Path, told: Callable[[int], None]) -> None:
     """The new file is there whole and lasting at the return, or not at all."""
-    temporary, at = target.with_name(f".{target.name}.new"), 0
+    # So named, what a killed program leaves is found: `atomic.clear`.
+    temporary, at = target.with_name(f".{target.name}.{os.getpid()}.0.new"), 0
     try:
         with temporary.open("xb") as file:
             temporary.chmod(0o600)

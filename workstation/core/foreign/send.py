@@ -200,7 +200,7 @@ def _numbered(target: Path, count: int) -> list[Path]:
 
 def lost(profile: Profile, kind: str) -> list[str]:
     """What of the machine the other program will not know, a line each."""
-    found = ["snapshots and memory: the disks are as they were at that moment"]
+    found = []
     if profile.boot.kernel:
         found.append("the kernel that it boots directly: nothing boots its disks by themselves")
     if kind in DISK_FORMATS:

@@ -1,5 +1,6 @@
 """The verbs on other programs' formats, as the front-ends call them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,9 @@ class Foreign:
         if not machine.definition:
             raise InvalidError(f"the file of “{name}” has problems", hint="edit it first")
         facts = await station.host_facts()
+        left_behind = ["its snapshots"] if layers.names_of(name).snapshots else []
+        if station.view(name).state.live and not tag:
+            left_behind.append("its memory: the other program boots, as after a power cut")
         with layers.store.adding():
             if tag:
                 layer = moves.find_layer(name, layers.store, layers.names_of(name), tag)
@@ -67,7 +71,8 @@ class Foreign:
                 profile = layer.profile.model_copy(update={"name": name})
                 definition = machine.definition.model_copy(update={"profile": profile})
                 sender = Sender(station.paths, facts, definition, layer, progress)
-                return await sender.send(place, kind)
+                sent = await sender.send(place, kind)
+        return replace(sent, dropped=(*left_behind, *sent.dropped))
 
 
 def _place(path: Path) -> Path:
