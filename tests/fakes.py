@@ -21,6 +21,7 @@ from textual.pilot import Pilot
 
 from tests.fake_carry import FakeCarry, FakeInPlace
 from tests.fake_layers import NOW, FakeLayers, a_layer, demo_past, recent, screen_of_a_guest
+from tests.fake_making import FakeMaking
 from tests.fake_session import FakeSession
 from workstation.core.session import Link
 from workstation.core.workstation import Workstation
@@ -142,6 +143,8 @@ class FakeWorkstation(Workstation):
         self.carry = self.bundles
         self.sticks = FakeInPlace(self)
         self.inplace = self.sticks
+        self.wizard = FakeMaking(self)
+        self.making = self.wizard
         self.settings = Settings()
 
     async def __aenter__(self) -> Self:

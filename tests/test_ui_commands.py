@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from textual.widgets import Button, Input
 
 from tests.fakes import (
     FakeWorkstation,
@@ -29,7 +28,6 @@ from workstation.ui.dialogs.confirm import Confirm
 from workstation.ui.dialogs.doctor import DoctorDialog
 from workstation.ui.dialogs.error import ErrorDialog
 from workstation.ui.dialogs.help import HelpDialog
-from workstation.ui.dialogs.new import NewDialog
 
 
 def state(station: FakeWorkstation, name: str) -> State:
@@ -189,50 +187,6 @@ async def test_a_verb_that_came_too_late_is_explained() -> None:
         await pilot.press("S")
         await until(pilot, lambda: isinstance(app.screen, ErrorDialog))
         assert "Not possible now" in shown(app)
-
-
-async def test_new_is_three_enters() -> None:
-    station = library()
-    async with opened(station) as (app, pilot):
-        await pilot.press("n")
-        await until(pilot, lambda: isinstance(app.screen, NewDialog))
-        await pilot.press("enter", "enter", "enter")
-        await until(pilot, lambda: station.machines.get("appliance") is not None)
-        await until(pilot, lambda: state(station, "appliance") is State.RUNNING)
-        assert station.calls == [("create", "appliance", "appliance"), ("start", "appliance")]
-        assert app.library.view is not None
-        assert app.library.view.name == "appliance"
-
-
-async def test_new_suggests_a_free_name_and_says_what_is_wrong_with_another() -> None:
-    station = library()
-    async with opened(station) as (app, pilot):
-        await pilot.press("n")
-        await until(pilot, lambda: isinstance(app.screen, NewDialog))
-        await pilot.press("down")
-        await pilot.pause()
-        name = app.screen.query_one("#name", Input)
-        assert name.value == "debian-12-2"
-        for wrong, told in (("crm", "already"), ("Ähm", "lower-case"), ("", "needs a name")):
-            name.value = wrong
-            await pilot.pause()
-            assert told in shown(app)
-            assert app.screen.query_one("#create", Button).disabled
-        name.value = "mine"
-        await pilot.pause()
-        await pilot.click("#create")
-        await until(pilot, lambda: station.machines.get("mine") is not None)
-        assert station.calls == [("create", "mine", "debian-12")]
-
-
-async def test_new_can_be_left() -> None:
-    station = library()
-    async with opened(station) as (app, pilot):
-        await pilot.press("n")
-        await until(pilot, lambda: isinstance(app.screen, NewDialog))
-        await pilot.press("escape")
-        await until(pilot, lambda: app.screen is app.library)
-        assert station.calls == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from workstation.core.settings import load_settings, save_theme
 from workstation.model.profile import Forward
 from workstation.paths import Paths
 from workstation.ui import guest_text
-from workstation.ui.dialogs.new import free_name
+from workstation.ui.new.wish import free_name
 from workstation.ui.spark import spark
 from workstation.ui.widgets.facts import address
 

@@ -140,7 +140,7 @@ def test_overcommit(looks: Callable[..., None], size: tuple[int, int]) -> None:
 
 
 @SIZES
-@pytest.mark.parametrize("key", ["n", "question_mark", "D"], ids=["new", "help", "doctor"])
+@pytest.mark.parametrize("key", ["question_mark", "D"], ids=["help", "doctor"])
 def test_dialog(looks: Callable[..., None], size: tuple[int, int], key: str) -> None:
     looks(library(), size, key, step=dialog)
 

@@ -32,7 +32,8 @@ async def _create(call: "Call") -> None:
 
 async def _make(call: "Call", found: Workstation) -> None:
     check_new_name(found.paths, call.name)
-    answers = Answers(call.memory, call.cpus, call.disk, call.image, call.iso)
+    given = (call.memory, call.cpus, call.disk, call.image, call.iso)
+    answers = Answers(*(text or None for text in given))
     profile = apply(start_from(found.paths, call.profile, answers), answers, call.set)
     await found.making.create(call.name, profile, based_on=profile.name)
 

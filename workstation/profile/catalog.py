@@ -29,10 +29,14 @@ def list_profiles(paths: Paths) -> list[ProfileEntry]:
     return [_entry(name, path) for name, path in sorted(_files(paths).items())]
 
 
-def list_directory(directory: Path) -> list[ProfileEntry]:
-    """The profiles that lie in a directory, such as a checkout; raises NotFoundError."""
-    if not directory.is_dir():
-        raise NotFoundError(f"there is no directory {safe_line(str(directory))}")
+def list_at(path: Path) -> list[ProfileEntry]:
+    """The profiles that lie in a directory, such as a checkout; of a file, that one.
+
+    Raises NotFoundError where there is none.
+    """
+    if not path.is_dir():
+        return [_entry(path.stem, path)]
+    directory = path
     found = [_entry(path.stem, path) for path in _in(directory)]
     if not found:
         raise NotFoundError(
@@ -48,7 +52,7 @@ def _in(directory: Path) -> list[Path]:
 
 def _only_one(directory: Path) -> Path:
     """Of a directory that was given for a profile."""
-    paths = [entry.path for entry in list_directory(directory)]
+    paths = [entry.path for entry in list_at(directory)]
     if len(paths) > 1:
         known = ", ".join(str(path) for path in paths[:10])
         raise UsageError(

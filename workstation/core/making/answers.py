@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from workstation.core.making import sources
 from workstation.errors import UsageError
@@ -16,15 +15,15 @@ from workstation.profile.overrides import apply_overrides
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Texts as they were typed; an empty one leaves the profile's own."""
+    """Texts as they were typed; None leaves the profile's own, an empty one takes it away."""
 
-    memory: str = ""
-    cpus: str = ""
-    disk: str = ""
+    memory: str | None = None
+    cpus: str | None = None
+    disk: str | None = None
     """The first disk's size."""
-    image: str = ""
+    image: str | None = None
     """What the first disk starts as: an image's name, or a file."""
-    iso: str = ""
+    iso: str | None = None
     """The disc in the first CD drive: an image's name, or a file."""
 
 
@@ -53,20 +52,19 @@ def apply(profile: Profile, answers: Answers, settings: Sequence[str] = ()) -> P
 
 def _settings(answers: Answers) -> Iterator[tuple[str, str]]:
     """Each as a `key=value`, and how it was said."""
-    if answers.memory:
-        yield f"memory={_quoted(answers.memory)}", _said("--memory", answers.memory)
-    if answers.cpus:
+    if answers.cpus is not None:
         said = _said("--cpus", answers.cpus)
-        yield f"cpu.cores={answers.cpus}", said
+        yield f"cpu.cores={answers.cpus or 'null'}", said
         yield "cpu.sockets=1", said
         yield "cpu.threads=1", said
-    for name, key, value in (
+    for option, key, value in (
+        ("--memory", "memory", answers.memory),
         ("--disk", "drives[0].size", answers.disk),
         ("--image", "drives[0].image", answers.image and sources.reference(answers.image)),
         ("--iso", "cdroms[0].image", answers.iso and sources.reference(answers.iso)),
     ):
-        if value:
-            yield f"{key}={_quoted(value)}", _said(name, value)
+        if value is not None:
+            yield f"{key}={_quoted(value)}", _said(option, value)
 
 
 def _said(option: str, value: str) -> str:
@@ -74,13 +72,5 @@ def _said(option: str, value: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As YAML text, whatever it holds."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def check_file(text: str) -> str:
-    """Why that cannot be the path of a disk or a disc; empty where it can."""
-    path = Path(text).expanduser()
-    if not text:
-        return "a path is needed"
-    return "" if path.is_file() else f"there is no file {safe_line(text, limit=120)}"
+    """As YAML text, whatever it holds; nothing stands for no value."""
+    return "'" + text.replace("'", "''") + "'" if text else "null"

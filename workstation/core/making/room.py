@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from workstation.core.images import Image, Images
 from workstation.core.images.catalog import Entry
 from workstation.core.images.keep import How
-from workstation.core.making import remarks, sources, supplies
+from workstation.core.making import answers, remarks, sources, supplies
 from workstation.core.making.remarks import Remark
 from workstation.model.machine import MachineView
 from workstation.model.profile import Profile
 from workstation.paths import Paths
-from workstation.profile.catalog import ProfileEntry, list_directory
+from workstation.profile.catalog import ProfileEntry, list_at
 from workstation.profile.dump import dump_profile
 from workstation.profile.load import parse_profile
 
@@ -44,13 +44,17 @@ class Making:
         """An empty disk beside a disc, by its name or file; raises as `from_image` does."""
         return await asyncio.to_thread(sources.from_disc, self._paths, text)
 
-    async def from_directory(self, text: str) -> list[ProfileEntry]:
-        """The profiles in a directory of somebody's; raises NotFoundError."""
-        return await asyncio.to_thread(lambda: list_directory(Path(text).expanduser()))
+    async def profiles_at(self, text: str) -> list[ProfileEntry]:
+        """The profiles in a directory of somebody's, or the one in a file; raises NotFoundError."""
+        return await asyncio.to_thread(lambda: list_at(Path(text).expanduser().absolute()))
 
     async def catalog(self) -> list[Entry]:
         """The images that can be had, by name."""
         return await asyncio.to_thread(lambda: self._station.images.catalog.entries())
+
+    def with_answers(self, profile: Profile, **texts: str) -> Profile:
+        """The profile with what was typed: memory, cpus, disk, image, iso; raises ProfileError."""
+        return answers.apply(profile, answers.Answers(**texts))
 
     # -- whether it fits ----------------------------------------------------
 
@@ -60,7 +64,8 @@ class Making:
 
     def text(self, profile: Profile) -> str:
         """The profile's YAML, to be looked at and changed."""
-        return dump_profile(profile)
+        lines = dump_profile(profile).splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("#"))
 
     def parse(self, text: str) -> Profile:
         """The profile that the YAML describes; raises ProfileError."""

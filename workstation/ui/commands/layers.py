@@ -101,7 +101,7 @@ class Branch(MachineCommand):
 async def branch(desk: Desk, station: Workstation, name: str, tag: str, *, memory: bool) -> None:
     """Ask for the new machine's name and make it: from the snapshot, or from now."""
     from workstation.ui.dialogs.name import NameDialog
-    from workstation.ui.dialogs.new import free_name, name_trouble
+    from workstation.ui.new.wish import free_name, name_trouble
 
     begins = f"A new machine that begins at “{tag}”" if tag else "A new machine that begins here"
     lines = [

@@ -26,20 +26,23 @@ class Demo(Command["LibraryScreen"]):
 
 
 class New(Command["LibraryScreen"]):
-    """Make a machine from a profile."""
+    """Make a machine: from a profile, an image, a disc, or another machine."""
 
     id, label, section = "new", "New", "Machines"
     keys = shown_key = "n"
 
     async def run(self, desk: LibraryScreen) -> None:
         from workstation.ui.commands.machine import start
-        from workstation.ui.dialogs.new import NewDialog
+        from workstation.ui.new.dialog import NewDialog
 
         station = desk.station
         wish = await desk.app.push_screen_wait(NewDialog(station)) if station else None
         if station is None or wish is None:
             return
-        await station.create(wish.name, wish.profile, based_on=wish.based_on)
+        if wish.profile:
+            await station.making.create(wish.name, wish.profile, based_on=wish.based_on)
+        else:
+            await station.layers.clone(wish.based_on, wish.name)
         desk.go_to(wish.name)
         if wish.start:
             await start(desk, station, wish.name)

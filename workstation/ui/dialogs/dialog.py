@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path, PurePath
 from typing import ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
@@ -14,11 +15,14 @@ from workstation.model.text import safe
 
 Result = TypeVar("Result")
 
+STYLES = str(Path(__file__).with_name("dialog.tcss"))
+"""Absolute: dialogs in other rooms have it too."""
+
 
 class Dialog(ModalScreen[Result]):
     """Dismissed by Escape with `cancelled`."""
 
-    CSS_PATH = "dialog.tcss"
+    CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = STYLES
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Close", show=False),
         Binding("left", "app.focus_previous", show=False),

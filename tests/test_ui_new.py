@@ -1,0 +1,281 @@
+"""The wizard: three Enters for the default, and every other way to a machine."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Button, Input, TextArea
+
+from tests.fakes import FakeWorkstation, app_on, library, opened, settled, shown, until
+from workstation.core.making.remarks import Remark
+from workstation.errors import InvalidError
+from workstation.model.machine import State
+from workstation.ui.app import WorkstationApp
+from workstation.ui.dialogs.error import ErrorDialog
+from workstation.ui.new.asking import PathDialog, PickDialog
+from workstation.ui.new.dialog import NewDialog
+
+SIZES = pytest.mark.parametrize("size", [(100, 30), (80, 24)], ids=["100x30", "80x24"])
+
+
+@asynccontextmanager
+async def wizard(
+    station: FakeWorkstation,
+) -> AsyncIterator[tuple[WorkstationApp, Pilot[Any], NewDialog]]:
+    async with opened(station) as (app, pilot):
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, NewDialog) and app.focused)
+        assert isinstance(app.screen, NewDialog)
+        yield app, pilot, app.screen
+
+
+async def to_form(pilot: Pilot[Any], dialog: NewDialog, *keys: str) -> None:
+    await pilot.press(*keys, "enter")
+    await until(pilot, lambda: dialog.steps.current == "form" and dialog.form.profile)
+
+
+def box(dialog: NewDialog, key: str) -> Input:
+    return dialog.form.query_one(f"#{key}", Input)
+
+
+def disabled(dialog: NewDialog, button: str) -> bool:
+    return dialog.query_one(f"#{button}", Button).disabled
+
+
+async def typed(pilot: Pilot[Any], dialog: NewDialog, key: str, text: str) -> None:
+    box(dialog, key).value = text
+    await pilot.pause()
+
+
+async def test_new_is_three_enters() -> None:
+    station = library()
+    async with wizard(station) as (app, pilot, _):
+        await pilot.press("enter", "enter", "enter")
+        await until(pilot, lambda: station.machines.get("appliance") is not None)
+        await until(pilot, lambda: station.machines["appliance"].state is State.RUNNING)
+        assert station.calls == [("create", "appliance", "appliance"), ("start", "appliance")]
+        assert app.library.view is not None
+        assert app.library.view.name == "appliance"
+
+
+async def test_a_free_name_is_suggested_and_a_wrong_one_is_told() -> None:
+    station = library()
+    async with wizard(station) as (app, pilot, dialog):
+        await to_form(pilot, dialog, "down")
+        assert box(dialog, "name").value == "debian-12-2"
+        for wrong, told in (("crm", "already"), ("Ähm", "cannot be"), ("", "cannot be")):
+            await typed(pilot, dialog, "name", wrong)
+            await until(pilot, lambda told=told: told in shown(app))  # type: ignore[misc]
+            assert disabled(dialog, "next")
+            await pilot.press("enter")
+            assert dialog.steps.current == "form"
+        await typed(pilot, dialog, "name", "mine")
+        await until(pilot, lambda: not disabled(dialog, "next"))
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog.steps.current == "review")
+        await pilot.click("#create")
+        await until(pilot, lambda: station.machines.get("mine") is not None)
+        assert station.calls == [("create", "mine", "debian-12")]
+
+
+async def test_answers_go_into_the_profile_and_wrong_ones_are_told_beside_their_field() -> None:
+    station = library()
+    async with wizard(station) as (app, pilot, dialog):
+        await to_form(pilot, dialog, "down")
+        for key, wrong, told in (
+            ("memory", "2", "512 MiB"),
+            ("cpus", "many", "whole numbers"),
+            ("disk", "large", "Write a size"),
+            ("iso", "No Disc", "allowed: an image’s"),
+        ):
+            right = box(dialog, key).value
+            await typed(pilot, dialog, key, wrong)
+            await until(pilot, lambda told=told: told in shown(app))  # type: ignore[misc]
+            assert disabled(dialog, "next")
+            await typed(pilot, dialog, key, right)
+            await until(pilot, lambda: not disabled(dialog, "next"))
+        for key, text in (("memory", "3 GiB"), ("cpus", "4"), ("disk", "30G"), ("iso", "nixos")):
+            await typed(pilot, dialog, key, text)
+        await typed(pilot, dialog, "image", "alpine")
+        await until(pilot, lambda: "nixos" in str(dialog.form.profile))
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog.steps.current == "review")
+        await pilot.press("enter")
+        await until(pilot, lambda: "debian-12-2" in station.machines)
+        made = station.machines["debian-12-2"].profile
+        assert made
+        assert (made.memory, made.cpu.count) == (3 * 2**30, 4)
+        assert (made.drives[0].size, made.drives[0].image) == (30 * 2**30, "alpine")
+        assert made.cdroms[0].image == "nixos"
+
+
+async def test_what_does_not_fit_this_computer_is_told_while_typing() -> None:
+    station = library()
+    station.wizard.said = [
+        Remark("memory", "this computer has 24 GiB in all", fatal=True),
+        Remark("ports", "taken on this computer now: 8080; free ones are chosen"),
+    ]
+    async with wizard(station) as (app, pilot, dialog):
+        await to_form(pilot, dialog)
+        await until(pilot, lambda: "24 GiB in all" in shown(app))
+        assert "8080" in shown(app)
+        assert disabled(dialog, "next")
+        station.wizard.said = station.wizard.said[1:]
+        await typed(pilot, dialog, "memory", "1 GiB")
+        await until(pilot, lambda: not disabled(dialog, "next"))
+
+
+async def test_the_text_can_be_changed_and_the_validator_stands_beside_it() -> None:
+    station = library()
+    async with wizard(station) as (app, pilot, dialog):
+        await to_form(pilot, dialog, "down")
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog.steps.current == "review")
+        area = dialog.review.query_one(TextArea)
+        right = area.text
+        assert right.startswith("name: debian-12-2\n")
+        area.text = right.replace("memory: 2 GiB", "memory: 2")
+        await until(pilot, lambda: "line 5:9 memory: a unit is missing" in shown(app))
+        assert disabled(dialog, "start")
+        area.text = right.replace("debian-12-2", "other").replace("2 GiB", "6 GiB")
+        await until(pilot, lambda: not disabled(dialog, "start"))
+        # One step back, and the form has what the text said.
+        await pilot.press("ctrl+b")
+        await until(pilot, lambda: dialog.steps.current == "form")
+        assert (box(dialog, "name").value, box(dialog, "memory").value) == ("other", "6 GiB")
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog.steps.current == "review")
+        await pilot.press("enter")
+        await until(pilot, lambda: "other" in station.machines)
+        made = station.machines["other"].profile
+        assert made
+        assert made.memory == 6 * 2**30
+
+
+async def test_a_catalog_image() -> None:
+    station = library()
+    async with wizard(station) as (app, pilot, dialog):
+        await pilot.press("end", "up", "up", "up", "up", "enter")
+        await until(pilot, lambda: isinstance(app.screen, PickDialog))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: dialog.steps.current == "form")
+        assert box(dialog, "image").value == "debian-13"
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: ("start", "debian-13") in station.calls)
+
+
+@pytest.mark.parametrize(
+    ("ups", "key", "value"), [(3, "iso", "system.iso"), (2, "image", "disk.qcow2")]
+)
+async def test_a_file_is_asked_for_and_must_be_there(
+    tmp_path: Path, ups: int, key: str, value: str
+) -> None:
+    file = tmp_path / value
+    file.write_bytes(b"")
+    station = library()
+    async with wizard(station) as (app, pilot, dialog):
+        await pilot.press("end", *["up"] * ups, "enter")
+        await until(pilot, lambda: isinstance(app.screen, PathDialog))
+        app.screen.query_one(Input).value = f"{file}x"
+        await until(pilot, lambda: "no such file" in shown(app))
+        await pilot.press("enter")
+        assert isinstance(app.screen, PathDialog)
+        app.screen.query_one(Input).value = str(file)
+        await pilot.pause()
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog.steps.current == "form")
+        assert box(dialog, key).value == str(file)
+
+
+async def test_a_profile_of_a_directory(tmp_path: Path) -> None:
+    station = library()
+    async with wizard(station) as (app, pilot, dialog):
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: isinstance(app.screen, PathDialog))
+        app.screen.query_one(Input).value = str(tmp_path)
+        await pilot.pause()
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog.steps.current == "form")
+        assert box(dialog, "name").value == "appliance"
+
+
+async def test_another_machine_is_branched_off() -> None:
+    station = library()
+    async with wizard(station) as (app, pilot, _):
+        await pilot.press("end", "up", "enter")
+        await until(pilot, lambda: isinstance(app.screen, PickDialog))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "A branch of crm" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: station.calls)
+        assert station.calls == [("clone", "crm", "crm-2", "")]
+
+
+async def test_it_can_be_left_at_every_step() -> None:
+    station = library()
+    async with wizard(station) as (app, pilot, _):
+        for keys in (["escape"], ["n", "enter", "escape"], ["n", "enter", "enter", "escape"]):
+            for key in keys:
+                await pilot.press(key)
+                await until(pilot, lambda: app.focused)
+            await until(pilot, lambda: app.screen is app.library)
+        assert station.calls == []
+
+
+async def test_what_cannot_be_made_is_told(tmp_path: Path) -> None:
+    station = library()
+    station.fails["create"] = InvalidError("“thing” is not what its publisher lists")
+    async with wizard(station) as (app, pilot, _):
+        await pilot.press("enter", "enter", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ErrorDialog))
+        assert "publisher" in shown(app)
+
+
+# -- looks ------------------------------------------------------------------------
+
+
+@SIZES
+@pytest.mark.parametrize("step", ["first", "form", "review", "wrong", "catalog", "disc"])
+def test_each_step_looks(snap_compare: Any, size: tuple[int, int], step: str) -> None:
+    station = library()
+    station.wizard.said = [
+        Remark("image", "“debian-12” is not here: it is downloaded first, 430 MiB"),
+        Remark("ports", "taken on this computer now: 8080; free ones are chosen"),
+    ]
+    app = app_on(station)
+    keys = {
+        "first": ["down"],
+        "form": ["down", "down", "enter"],
+        "review": ["down", "down", "enter", "enter"],
+        "wrong": ["down", "down", "enter", "enter"],
+        "catalog": ["end", "up", "up", "up", "up", "enter"],
+        "disc": ["end", "up", "up", "up", "enter"],
+    }[step]
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await settled(pilot)
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, NewDialog) and app.focused)
+        for key in keys:
+            await pilot.press(key)
+        await until(pilot, _ready(app, step))
+        if step == "wrong":
+            area = app.screen.query_one(TextArea)
+            area.text = area.text.replace("memory: 128 MiB", "memory: lots\ncolour: blue")
+            await until(pilot, lambda: "colour: unknown key" in shown(app))
+        await pilot.pause()
+
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+def _ready(app: WorkstationApp, step: str) -> Callable[[], object]:
+    ready: dict[str, Callable[[], object]] = {
+        "first": lambda: "20 GiB" in shown(app),
+        "form": lambda: "downloaded" in shown(app),
+        "catalog": lambda: isinstance(app.screen, PickDialog),
+        "disc": lambda: isinstance(app.screen, PathDialog),
+    }
+    return ready.get(step, lambda: "downloaded" in shown(app) and app.screen.query("#yaml"))

@@ -1,0 +1,105 @@
+"""What else a machine can be made from: each asks what it needs, and gives a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from workstation.ui.new.asking import Item, PathDialog, PickDialog
+from workstation.ui.new.wish import Source, Wish, free_name, name_trouble
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from workstation.core.images.catalog import Entry
+    from workstation.core.workstation import Workstation
+    from workstation.profile.catalog import ProfileEntry
+
+Answer = Source | Wish | None
+
+
+async def ask(app: App[Any], station: Workstation, kind: str) -> Answer:
+    """By its key in `cards.SOURCES`. None where the person went back; raises what the core does."""
+    return await _ASK[kind](app, station)
+
+
+async def _catalog(app: App[Any], station: Workstation) -> Answer:
+    entries = await station.making.catalog()
+    name = await app.push_screen_wait(PickDialog("Images of the catalog", [*map(_item, entries)]))
+    if not name:
+        return None
+    entry = next(one for one in entries if one.name == name)
+    is_disc = entry.image is not None and entry.image.kind == "disc"
+    make = station.making.from_disc if is_disc else station.making.from_image
+    return Source(await make(name), name)
+
+
+def _item(entry: Entry) -> Item:
+    if entry.image is None:
+        return Item(entry.name, entry.name, entry.problem, usable=False)
+    return Item(entry.name, entry.name, entry.image.description)
+
+
+async def _disc(app: App[Any], station: Workstation) -> Answer:
+    text = "The file of an installer's disc, or of a system that runs from its disc (.iso)."
+    path = await app.push_screen_wait(PathDialog("A disc", text))
+    return Source(await station.making.from_disc(path), "blank") if path else None
+
+
+async def _disk(app: App[Any], station: Workstation) -> Answer:
+    text = (
+        "A disk image (.qcow2, .raw, .img). It is copied. To use one without a copy, take it into"
+        " the library first: workstation images add FILE --link"
+    )
+    path = await app.push_screen_wait(PathDialog("A disk file", text))
+    return Source(await station.making.from_image(path), "") if path else None
+
+
+async def _clone(app: App[Any], station: Workstation) -> Answer:
+    views = station.machines.values()
+    items = [Item(view.name, view.name, f"{view.state}") for view in views]
+    origin = await app.push_screen_wait(PickDialog("A branch of which machine?", items))
+    if not origin:
+        return None
+    return await _clone_named(app, station, origin)
+
+
+async def _clone_named(app: App[Any], station: Workstation, origin: str) -> Answer:
+    from workstation.ui.dialogs.name import NameDialog
+
+    question = NameDialog(
+        f"A branch of {origin}",
+        ["A new machine on the same disks; nothing is copied."],
+        value=free_name(origin, station.machines),
+        trouble=lambda name: name_trouble(name, station),
+        yes="Branch off",
+    )
+    name = await app.push_screen_wait(question)
+    return Wish(name, None, origin, start=False) if name else None
+
+
+async def _profiles(app: App[Any], station: Workstation) -> Answer:
+    text = "A profile's file (.yaml), or a directory with profiles, such as a checkout."
+    place = await app.push_screen_wait(PathDialog("A profile of yours", text, directories=True))
+    entries = await station.making.profiles_at(place) if place else []
+    path = str(entries[0].path) if len(entries) == 1 else ""
+    if len(entries) > 1:
+        path = await app.push_screen_wait(PickDialog("Profiles there", [*map(_profile, entries)]))
+    if not path:
+        return None
+    profile = station.load_profile(path)
+    return Source(profile, profile.name)
+
+
+def _profile(entry: ProfileEntry) -> Item:
+    text = entry.problem or entry.description
+    return Item(str(entry.path), entry.name, text, usable=not entry.problem)
+
+
+_ASK: dict[str, Callable[[App[Any], Workstation], Awaitable[Answer]]] = {
+    "catalog": _catalog,
+    "disc": _disc,
+    "disk": _disk,
+    "clone": _clone,
+    "profiles": _profiles,
+}
