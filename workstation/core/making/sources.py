@@ -93,8 +93,11 @@ def _check(images: Images, ref: str) -> None:
     try:
         images.resolve(ref)
     except NotFoundError:
-        if ref.partition("/")[0] not in images.recipes():
+        name = ref.partition("/")[0]
+        if ref.startswith("/") or "/" in ref:
             raise
+        if name not in images.recipes():
+            images.catalog.find(name)
 
 
 def as_name(text: str) -> str:
