@@ -207,6 +207,60 @@ async def test_nothing_of_the_host_is_in_it(
     assert (profile.shares, profile.cdroms[0].image, profile.drives[0].size) == ((), None, 2**20)
 
 
+# -- behind a passphrase --------------------------------------------------------------------
+
+SECRET = "correct horse"
+
+
+async def test_an_encrypted_bundle_says_nothing_without_its_passphrase(
+    station: Workstation, laptop: Workstation, file: Path
+) -> None:
+    await made(station, 1)
+    with pytest.raises(UsageError, match="at least 8"):
+        await station.carry.export("one", file, Wish(passphrase="short"))
+    await station.carry.export("one", file, Wish(passphrase=SECRET))
+    content = file.read_bytes()
+    for word in (b'"one"', b"drives", b"tiny", b"QFI", expected(1)[:64]):
+        assert word not in content
+    for passphrase, what in (("", "is encrypted"), ("correct horses", "not the bundle's")):
+        with pytest.raises(UsageError, match=what):
+            await laptop.carry.import_file(file, passphrase=passphrase)
+    assert left(laptop) == NOTHING
+    report = await laptop.carry.inspect(file, verify_all=True, passphrase=SECRET)
+    assert not report.in_place
+    await laptop.carry.import_file(file, passphrase=SECRET)
+    assert disk(laptop, "one")[: 2 * CHUNK] == expected(1)
+
+
+async def test_what_is_added_to_an_encrypted_bundle_is_encrypted_too(
+    station: Workstation, laptop: Workstation, file: Path
+) -> None:
+    await made(station, 1)
+    await station.carry.export("one", file, Wish(passphrase=SECRET))
+    put(station, "one", 2)
+    with pytest.raises(UsageError, match="is encrypted"):
+        await station.carry.export("one", file)
+    done = await station.carry.export("one", file, Wish(passphrase=SECRET))
+    assert done.added == 1
+    assert expected(2)[:64] not in file.read_bytes()
+    await laptop.carry.import_file(file, passphrase=SECRET)
+    assert disk(laptop, "one")[: 2 * CHUNK] == expected(2)
+
+
+async def test_damage_of_an_encrypted_bundle_is_refused(
+    station: Workstation, laptop: Workstation, file: Path
+) -> None:
+    await made(station, 1)
+    await station.carry.export("one", file, Wish(passphrase=SECRET))
+    good, chance = file.read_bytes(), random.Random(3)
+    for _ in range(3):
+        bad = bytearray(good)
+        bad[chance.randrange(len(good))] ^= 16
+        file.write_bytes(bad)
+        with pytest.raises(WorkstationError):
+            await laptop.carry.inspect(file, verify_all=True, passphrase=SECRET)
+
+
 # -- where it goes ------------------------------------------------------------------------
 
 

@@ -7,10 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workstation.cli import foreign
+from workstation.cli import foreign, passphrase
 from workstation.cli.station import station
 from workstation.cli.streams import interactive
-from workstation.errors import NotFoundError, UsageError
 from workstation.model.text import safe_line
 from workstation.model.units import format_size
 from workstation.paths import Paths
@@ -44,6 +43,7 @@ def export(call: "Call") -> None:
         flatten=call.flatten,
         compress=bool(call.compress),
         memory=not call.no_memory,
+        passphrase=passphrase.new(call),
     )
     done = asyncio.run(_export(call, wish))
     text = _exported(call.name, done)
@@ -101,25 +101,29 @@ async def _import(call: "Call") -> "Imported":
     async with station("import", line=True) as found:
         if call.file == PIPE:
             return await found.carry.import_stream(
-                sys.stdin.fileno(), name=call.name, load_memory=call.load_memory
-            )
+                sys.stdin.fileno(), name=call.name, load_memory=call.load_memory,
+                passphrase=passphrase.given(call),
+            )  # fmt: skip
         path = _file(call)
-        typed = call.load_memory or await asyncio.to_thread(asked_for_memory, path)
-        return await found.carry.import_file(path, name=call.name, load_memory=typed)
+        secret = passphrase.known(call, path)
+        typed = call.load_memory or await asyncio.to_thread(asked_for_memory, path, secret)
+        return await found.carry.import_file(
+            path, name=call.name, load_memory=typed, passphrase=secret
+        )
 
 
 def _file(call: "Call") -> Path:
     return Path(call.file).expanduser()
 
 
-def asked_for_memory(path: Path) -> str:
+def asked_for_memory(path: Path, secret: str = "") -> str:
     """What a person types who wants a stranger's memory loaded; empty for a cold boot."""
     if not interactive():
         return ""
     from workstation.core.bundle.keys import Keys
     from workstation.core.bundle.reader import open_bundle
 
-    bundle = open_bundle(path)
+    bundle = open_bundle(path, secret)
     trusted = Keys(Paths.from_environment()).trusts(bundle.signer)
     if trusted or not bundle.manifest.machine.resume:
         return ""
@@ -165,7 +169,10 @@ def inspect(call: "Call") -> None:
 
     async def act() -> "Report":
         async with station("inspect", line=True) as found:
-            return await found.carry.inspect(_file(call), verify_all=call.verify)
+            path = _file(call)
+            return await found.carry.inspect(
+                path, verify_all=call.verify, passphrase=passphrase.known(call, path)
+            )
 
     report = asyncio.run(act())
     if call.json:
@@ -241,67 +248,3 @@ def _verdict(report: "Report") -> str:
     if not report.manifest.machine.resume:
         return "It boots here: it holds no memory to go on from."
     return "It boots here; it does not go on from its memory."
-
-
-# -- trust ----------------------------------------------------------------------
-
-
-def trust_list(call: "Call") -> None:
-    """One's own fingerprint, and those that are trusted."""
-    from workstation.core.bundle.keys import Keys
-
-    paths = Paths.from_environment()
-    paths.prepare()
-    keys = Keys(paths)
-    trusted = {one: of.name for one, of in keys.trusted().items()}
-    if call.json:
-        print(json.dumps({"own": keys.own_fingerprint(), "trusted": trusted}, indent=2))
-        return
-    print(f"{keys.own_fingerprint()}  this computer")
-    for printed, name in trusted.items():
-        print(f"{printed}  {safe_line(name)}")
-
-
-def trust_add(call: "Call") -> int:
-    """By a fingerprint, or by a bundle whose signer it is."""
-    from workstation.core.bundle.keys import Keys, as_fingerprint
-
-    printed = as_fingerprint(call.signer) or _signer_of(Path(call.signer).expanduser())
-    if not as_fingerprint(call.signer) and not (call.yes or _confirmed(printed)):
-        return 1
-    Keys(Paths.from_environment()).add(printed, call.name)
-    data = {"fingerprint": printed, "name": call.name, "trusted": True}
-    name = f" ({safe_line(call.name)})" if call.name else ""
-    text = f"{printed}{name}: trusted; what it signs goes on from its memory"
-    print(json.dumps(data, indent=2) if call.json else text)
-    return 0
-
-
-def _signer_of(path: Path) -> str:
-    from workstation.core.bundle.reader import open_bundle
-
-    try:
-        return open_bundle(path).signer
-    except NotFoundError as error:
-        raise UsageError(
-            f"“{path}” is neither a fingerprint nor a bundle",
-            hint="workstation trust list prints one's own fingerprint",
-        ) from error
-
-
-def _confirmed(printed: str) -> bool:
-    if not interactive():
-        raise UsageError(f"trust {printed}? That needs a yes", hint="say it with --yes")
-    print(f"It was signed by {printed}. Compare that with what its owner says of theirs.")
-    try:
-        return input("Trust this signer? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
-
-
-def trust_remove(call: "Call") -> None:
-    from workstation.core.bundle.keys import Keys
-
-    printed = Keys(Paths.from_environment()).remove(call.signer)
-    data = {"fingerprint": printed, "trusted": False}
-    print(json.dumps(data, indent=2) if call.json else f"{printed}: trusted no more")

@@ -300,7 +300,14 @@ def _export(parser: Parser) -> None:
     parser.add_argument("--no-memory", action="store_true", help="disks only: it boots there")
     parser.add_argument("--format", choices=FORMATS, default="",
                         help="as another program takes it, without history and memory")  # fmt: skip
+    parser.add_argument("--encrypt", action="store_true", help="behind a passphrase")
+    _passphrase(parser)
     parser.json()
+
+
+def _passphrase(parser: Parser) -> None:
+    parser.add_argument("--passphrase-file", metavar="FILE", default="",
+                        help="its first line is the passphrase; else it is asked for")  # fmt: skip
 
 
 def _import(parser: Parser) -> None:
@@ -310,6 +317,7 @@ def _import(parser: Parser) -> None:
     parser.add_argument("--name", default="", help="what the machine is called here")
     parser.add_argument("--load-memory", metavar="FINGERPRINT", default="",
                         help="go on from the memory of a signer who is not trusted")  # fmt: skip
+    _passphrase(parser)
     parser.json()
 
 
@@ -332,6 +340,7 @@ def _open(parser: Parser) -> None:
 def _inspect(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="a bundle")
     parser.add_argument("--verify", action="store_true", help="read all of it")
+    _passphrase(parser)
     parser.json()
 
 
@@ -451,13 +460,13 @@ COMMANDS: Grammar = {
     "inspect": Command("carry:inspect", "say what is in a bundle, and whether it runs here",
                        _inspect, ["workstation inspect web.vmbundle --verify"]),
     "trust": Group("say whose bundles may go on from their memory", {
-        "list": Command("carry:trust_list", "print your fingerprint, and those that you trust",
+        "list": Command("trust:show", "print your fingerprint, and those that you trust",
                         _json, ["workstation trust list"]),
-        "add": Command("carry:trust_add", "trust a signer", _trust_add, [
+        "add": Command("trust:add", "trust a signer", _trust_add, [
             "workstation trust add web.vmbundle --name Maria",
             "workstation trust add abcd-efgh-ijkl-mnop-qrst-uvwx --name Maria",
         ]),
-        "remove": Command("carry:trust_remove", "trust a signer no more",
+        "remove": Command("trust:remove", "trust a signer no more",
                           _trust_remove, ["workstation trust remove Maria"]),
     }),
     "store": Group("look after the frozen layers of all machines", {

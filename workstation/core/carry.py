@@ -117,9 +117,10 @@ class Carry:
         planning.check_words(wish, store, name, station.layers.names_of(name))
         subject = await self._subject(name, wish)
         if not wish.flatten:
-            return await asyncio.to_thread(
+            plan = await asyncio.to_thread(
                 planning.whole, stack, store, self.keys, subject, wish, onto
             )
+            return await asyncio.to_thread(planning.locked, plan, wish)
         directory = stack.enter_context(store.making())
         memory = wish.memory and may_load(store, self.keys, subject.top.id)
         facts = await station.host_facts()
@@ -128,7 +129,8 @@ class Carry:
                 store, facts, subject.top, directory, progress,
                 memory=memory, compress=wish.compress,
             )  # fmt: skip
-        return planning.flat(stack, store, subject, layer, directory, wish)
+        plan = planning.flat(stack, store, subject, layer, directory, wish)
+        return await asyncio.to_thread(planning.locked, plan, wish)
 
     async def _subject(self, name: str, wish: Wish) -> Subject:
         """The machine at the moment that is exported; a running one is frozen for it."""
@@ -148,13 +150,15 @@ class Carry:
 
     # -- looking --------------------------------------------------------------
 
-    async def inspect(self, path: Path, *, verify_all: bool = False) -> Report:
+    async def inspect(
+        self, path: Path, *, verify_all: bool = False, passphrase: str = ""
+    ) -> Report:
         """What is in a bundle, from whom, and whether it goes on here.
 
         With `verify_all` every byte is read; raises InvalidError where one is not as it was.
         """
         station = self._station
-        bundle = await asyncio.to_thread(open_bundle, path)
+        bundle = await asyncio.to_thread(open_bundle, path, passphrase)
         await asyncio.to_thread(verify.check_structure, bundle)
         if verify_all:
             with station.working(f"verify {path.name}", unit="B") as progress:
@@ -182,17 +186,19 @@ class Carry:
 
     # -- import ---------------------------------------------------------------
 
-    async def import_file(self, path: Path, *, name: str = "", load_memory: str = "") -> Imported:
+    async def import_file(
+        self, path: Path, *, name: str = "", load_memory: str = "", passphrase: str = ""
+    ) -> Imported:
         """A bundle's machine into the library, each chunk verified as it is copied.
 
         `load_memory` is the signer's fingerprint, typed by a person who wants the memory of a
         stranger to be loaded.
         """
-        bundle = await asyncio.to_thread(open_bundle, path)
+        bundle = await asyncio.to_thread(open_bundle, path, passphrase)
         return await self._import(bundle, name, load_memory)
 
     async def import_stream(
-        self, descriptor: int, *, name: str = "", load_memory: str = ""
+        self, descriptor: int, *, name: str = "", load_memory: str = "", passphrase: str = ""
     ) -> Imported:
         """The same from a pipe; of one that is cut off or changed nothing is left."""
         station = self._station
@@ -200,7 +206,9 @@ class Carry:
             with station.working("receive a bundle", unit="B") as progress:
                 receiving = partial(spool.receive, descriptor, directory / "stream.vmbundle")
                 path = await in_thread(receiving, progress)
-            return await self.import_file(path, name=name, load_memory=load_memory)
+            return await self.import_file(
+                path, name=name, load_memory=load_memory, passphrase=passphrase
+            )
 
     async def _import(self, bundle: Bundle, name: str, load_memory: str) -> Imported:
         station, store = self._station, self._store

@@ -87,8 +87,9 @@ class StoredFile(Content):
     """A file of a layer, and where its bytes lie in the bundle."""
 
     name: FilePath
-    form: Literal["plain", "zstd"] = "plain"
-    """`plain`: the file as it is, at `offset`; `zstd`: each chunk a frame of its own."""
+    form: Literal["plain", "zstd", "sealed"] = "plain"
+    """`plain`: the file as it is, at `offset`; `zstd`: each chunk a frame of its own; `sealed`:
+    each such frame encrypted."""
     offset: Place = 0
     """Of a plain file; a multiple of 512."""
     frames: tuple[Frame, ...] = ()
@@ -98,7 +99,7 @@ class StoredFile(Content):
     def _lies_somewhere(self) -> Self:
         if self.offset % BLOCK:
             raise ValueError("a file begins at a multiple of 512")
-        if len(self.frames) != (self.chunks if self.form == "zstd" else 0):
+        if len(self.frames) != (0 if self.form == "plain" else self.chunks):
             raise ValueError("a compressed file has one frame for each of its chunks")
         return self
 
@@ -206,6 +207,13 @@ class Manifest(Section):
         for one in self.layers:
             for file in one.files:
                 yield one.layer.id, file
+
+
+class Lock(Section):
+    """The key of a bundle that is encrypted, locked by a passphrase."""
+
+    salt: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{120}$")]
 
 
 class Locator(Section):

@@ -4,7 +4,7 @@ Nothing is published before all of it is there and lasts.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.verify import Piece
 from workstation.core.store import Store
 from workstation.errors import InvalidError, NotFoundError
-from workstation.model.bundle import CHUNK, Content, Manifest, StoredFile, StoredLayer
+from workstation.model.bundle import CHUNK, Content, Manifest, StoredLayer
 from workstation.model.layer import Layer
 from workstation.qemu import qcow2
 
@@ -158,7 +158,8 @@ def copy(
                     target.hardlink_to(copied[key])
                     told(file.size)
                     continue
-                _copy_file(descriptor, workers, file, target, told)
+                pieces = verify.pieces([file], arrival.bundle.vault)
+                _copy_file(descriptor, workers, file.size, pieces, target, told)
                 copied[key] = target
             _check_disks(stored.layer, directory)
             contents = _contents(stored)
@@ -171,7 +172,12 @@ def copy(
 
 
 def _copy_file(
-    descriptor: int, workers: Workers, file: StoredFile, target: Path, told: Told
+    descriptor: int,
+    workers: Workers,
+    size: int,
+    pieces: Iterable[Piece],
+    target: Path,
+    told: Told,
 ) -> None:
     made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
@@ -181,8 +187,8 @@ def _copy_file(
         return len(data)
 
     try:
-        os.ftruncate(made, file.size)
-        for done in workers.map(copy_chunk, verify.pieces([file])):
+        os.ftruncate(made, size)
+        for done in workers.map(copy_chunk, pieces):
             told(done)
     finally:
         os.close(made)

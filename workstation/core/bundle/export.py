@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,10 +16,11 @@ from workstation.core.bundle import chunks, target
 from workstation.core.bundle.pack import Packer
 from workstation.core.bundle.source import SourceLayer
 from workstation.core.bundle.strip import stripped
+from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.work import Told
 from workstation.core.bundle.writer import BundleWriter
 from workstation.errors import UsageError
-from workstation.model.bundle import CarriedMachine, Manifest, NeededLayer, StoredLayer
+from workstation.model.bundle import CarriedMachine, Lock, Manifest, NeededLayer, StoredLayer
 
 if TYPE_CHECKING:
     from workstation.core.bundle.planning import Subject
@@ -39,6 +40,8 @@ class Wish:
     flatten: bool = False
     compress: bool = False
     memory: bool = True
+    passphrase: str = field(default="", repr=False)
+    """Encrypted with it where there is one."""
 
 
 class Plan(NamedTuple):
@@ -56,6 +59,10 @@ class Plan(NamedTuple):
     """Of the bundle that is added to."""
     end: int = 0
     """Where its content ends; 0 for a new one."""
+    vault: Vault | None = None
+    """What seals all of it."""
+    lock: Lock | None = None
+    """Of a new one that is encrypted."""
 
     @property
     def size(self) -> int:
@@ -107,7 +114,7 @@ def carried(
 def write(plan: Plan, path: Path, key: Ed25519PrivateKey, told: Told) -> tuple[int, int]:
     """Returns bytes written and bytes of the file; it lasts then. Call it in a thread."""
     identity = plan.identity or heads.new_id()
-    with _writer(path, identity, plan.end) as writer:
+    with _writer(path, identity, plan) as writer:
         _fill(writer, plan, identity, key, told)
         return writer.at - plan.end, writer.at
 
@@ -115,13 +122,15 @@ def write(plan: Plan, path: Path, key: Ed25519PrivateKey, told: Told) -> tuple[i
 def stream(plan: Plan, descriptor: int, key: Ed25519PrivateKey, told: Told) -> int:
     """Write into a pipe; returns bytes written."""
     identity = heads.new_id()
-    writer = BundleWriter.begin(descriptor, identity, pipe=True)
+    writer = BundleWriter.begin(descriptor, identity, lock=plan.lock, pipe=True)
     _fill(writer, plan, identity, key, told)
     return writer.at
 
 
-def _writer(path: Path, identity: str, end: int) -> AbstractContextManager[BundleWriter]:
-    return target.existing_file(path, end) if end else target.new_file(path, identity)
+def _writer(path: Path, identity: str, plan: Plan) -> AbstractContextManager[BundleWriter]:
+    if plan.end:
+        return target.existing_file(path, plan.end)
+    return target.new_file(path, identity, plan.lock)
 
 
 def _fill(
@@ -129,7 +138,7 @@ def _fill(
 ) -> None:
     stored = {one.layer.id: one for one in plan.kept}
     with chunks.workers() as workers:
-        packer = Packer(writer, workers, plan.kept, told, compress=plan.compress)
+        packer = Packer(writer, workers, plan.kept, told, compress=plan.compress, vault=plan.vault)
         for source in plan.layers:
             stored[source.layer.id] = packer.pack(source)
     writer.seal(
@@ -143,6 +152,7 @@ def _fill(
             left_out=plan.left_out,
         ),
         key,
+        plan.vault,
     )
 
 
@@ -166,7 +176,8 @@ def check_target(plan: Plan, path: Path) -> None:
 
     What will be compressed may come out smaller: only what is sure not to fit is refused.
     """
-    size = plan.end + (0 if plan.compress else plan.size + OVERHEAD)
+    packed = plan.compress or plan.vault is not None
+    size = plan.end + (0 if packed else plan.size + OVERHEAD)
     target.check_room(path, size, plan.end)
 
 

@@ -197,6 +197,5 @@ def picture(bundle: Bundle) -> bytes:
     if file is None:
         return b""
     with verify.opened(bundle) as descriptor:
-        return b"".join(
-            bytes(verify.read_chunk(descriptor, piece)) for piece in verify.pieces([file])
-        )
+        pieces = verify.pieces([file], bundle.vault)
+        return b"".join(bytes(verify.read_chunk(descriptor, piece)) for piece in pieces)

@@ -11,6 +11,7 @@ import zstandard
 from workstation.core.bundle import tape
 from workstation.core.bundle.chunks import Workers
 from workstation.core.bundle.source import SourceFile, SourceLayer
+from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.writer import BundleWriter
 from workstation.errors import InvalidError
 from workstation.model.bundle import CHUNK, PART, Content, Frame, StoredFile, StoredLayer, chunks_of
@@ -43,11 +44,13 @@ class Packer:
         told: Told,
         *,
         compress: bool,
+        vault: Vault | None = None,
     ) -> None:
         self._writer = writer
         self._workers = workers
         self._told = told
         self._compress = compress
+        self._vault = vault
         self._there = {_key(file): file for one in kept for file in one.files}
 
     def pack(self, source: SourceLayer) -> StoredLayer:
@@ -78,7 +81,7 @@ class Packer:
         It is read once, from its beginning to its end, while disks are read in place.
         """
         is_memory = layer.memory is not None and file.name == layer.memory.name
-        return bool(file.size) and (self._compress or is_memory)
+        return bool(file.size) and (self._compress or is_memory or self._vault is not None)
 
     def _plain(self, layer: Layer, file: SourceFile) -> StoredFile:
         digests = []
@@ -96,11 +99,14 @@ class Packer:
         """In pieces of some frames, so that a piece's size is known before it is written."""
         digests: list[bytes] = []
         frames: list[Frame] = []
+        sealed = self._vault is not None
         numbers = range(chunks_of(file.size))
-        made = self._workers.map(lambda chunk: _frame(file, chunk), numbers)
+        made = self._workers.map(lambda chunk: _frame(file, chunk, self._vault), numbers)
         for part, piece in enumerate(_batches(made, PART)):
             size = sum(len(one.data) for one in piece)
-            with self._writer.member(tape.part_name(layer.id, file.name, part), size):
+            with self._writer.member(
+                tape.part_name(layer.id, file.name, part, sealed=sealed), size
+            ):
                 for one in piece:
                     frames.append(Frame(offset=self._writer.at, size=len(one.data)))
                     digests.append(one.digest)
@@ -110,7 +116,7 @@ class Packer:
             name=file.name,
             size=file.size,
             digests=b"".join(digests).hex(),
-            form="zstd",
+            form="sealed" if sealed else "zstd",
             frames=tuple(frames),
         )
 
@@ -136,10 +142,11 @@ def _read(file: SourceFile, chunk: int) -> _Read:
     return _Read(_checked(file, chunk, data), data)
 
 
-def _frame(file: SourceFile, chunk: int) -> _Read:
+def _frame(file: SourceFile, chunk: int, vault: Vault | None) -> _Read:
     data = file.read(chunk)
     digest = _checked(file, chunk, data)
-    return _Read(digest, _compressor().compress(data))
+    packed = _compressor().compress(data)
+    return _Read(digest, vault.seal(packed) if vault else packed)
 
 
 def _compressor() -> zstandard.ZstdCompressor:

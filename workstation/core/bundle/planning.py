@@ -12,6 +12,7 @@ from workstation.core.bundle.keys import Keys
 from workstation.core.bundle.origin import may_load
 from workstation.core.bundle.reader import Bundle, open_bundle
 from workstation.core.bundle.source import SourceLayer
+from workstation.core.bundle.vault import Vault
 from workstation.core.store import Store
 from workstation.errors import InvalidError, UsageError
 from workstation.model.layer import History, Layer
@@ -43,7 +44,7 @@ def to_add_to(path: Path, wish: Wish, keys: Keys, definition: Definition) -> Bun
     if not path.exists():
         return None
     try:
-        bundle = open_bundle(path)
+        bundle = open_bundle(path, wish.passphrase)
     except InvalidError as error:
         raise UsageError(
             f"there is a file {path}, and no bundle that could be added to: {error}",
@@ -58,6 +59,11 @@ def to_add_to(path: Path, wish: Wish, keys: Keys, definition: Definition) -> Bun
         raise UsageError(
             f"{path} is there already: what the machine has and it lacks is added to it, as it is",
             hint="leave --flatten, --compress, --since and --tag out, or choose another name",
+        )
+    if wish.passphrase and not bundle.vault:
+        raise UsageError(
+            f"{path} is there already, and not encrypted: nor would be what is added",
+            hint="choose another name",
         )
     if not keys.trusts(bundle.signer):
         raise UsageError(
@@ -91,7 +97,7 @@ def whole(
     plan = _plan(store, subject, names, layers, compress=wish.compress)
     kept = tuple(there[layer.id] for layer in wanted if layer.id in there)
     if onto:
-        plan = plan._replace(kept=kept, identity=onto.manifest.id, end=onto.end)
+        plan = plan._replace(kept=kept, identity=onto.manifest.id, end=onto.end, vault=onto.vault)
     return _with_memory(plan._replace(needed=needed))
 
 
@@ -155,3 +161,11 @@ def _with_memory(plan: Plan) -> Plan:
     with_memory = {layer.id for layer in layers if layer.memory}
     resume = plan.machine.resume and plan.machine.top in with_memory
     return plan._replace(machine=plan.machine.model_copy(update={"resume": resume}))
+
+
+def locked(plan: Plan, wish: Wish) -> Plan:
+    """With a passphrase, a new bundle has a key of its own; call it in a thread: scrypt is slow."""
+    if not wish.passphrase or plan.end:
+        return plan
+    vault = Vault.new()
+    return plan._replace(vault=vault, lock=vault.locked(wish.passphrase))

@@ -8,7 +8,7 @@ the last seal that is whole counts.
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from workstation.core.bundle import seal, tape
 from workstation.core.bundle.keys import fingerprint
 from workstation.core.bundle.seal import Found
-from workstation.errors import HostError, InvalidError, NotFoundError
-from workstation.model.bundle import BLOCK, Manifest, StoredFile, StoredLayer
+from workstation.core.bundle.vault import Vault, unlock
+from workstation.errors import HostError, InvalidError, NotFoundError, UsageError
+from workstation.model.bundle import BLOCK, Lock, Manifest, StoredFile, StoredLayer
 from workstation.model.layer import Layer
 from workstation.qemu.extent import Extent
 
@@ -37,6 +38,8 @@ class Bundle:
     """Something was being added, and is not whole: this is what was there before."""
     end: int
     """Where more can be appended: behind the last seal that counts."""
+    vault: Vault | None = field(default=None, repr=False)
+    """What opens the parts of an encrypted one."""
 
     @cached_property
     def _layers(self) -> dict[str, StoredLayer]:
@@ -82,14 +85,17 @@ class Bundle:
         file = self.file(layer, name)
         if file.form != "plain":
             raise InvalidError(
-                f"{self.path} is compressed: it cannot run from where it is",
+                f"{self.path} is compressed or encrypted: it cannot run from where it is",
                 hint=f"import it: workstation import {self.path}",
             )
         return Extent(self.path.absolute(), file.offset, tape.padded(file.size))
 
 
-def open_bundle(path: Path) -> Bundle:
-    """Raises NotFoundError, HostError, or InvalidError where it is no bundle, or a changed one."""
+def open_bundle(path: Path, passphrase: str = "") -> Bundle:
+    """Raises NotFoundError, HostError, or InvalidError where it is no bundle, or a changed one.
+
+    Of an encrypted one, raises UsageError where the passphrase is missing or another.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -97,7 +103,7 @@ def open_bundle(path: Path) -> Bundle:
     except OSError as error:
         raise HostError(f"{path} cannot be opened: {error.strerror}") from error
     try:
-        return _open(path, descriptor)
+        return _open(path, descriptor, passphrase)
     except OSError as error:
         raise HostError(
             f"{path} cannot be read: {error.strerror}", hint="is the stick still plugged in?"
@@ -106,14 +112,47 @@ def open_bundle(path: Path) -> Bundle:
         os.close(descriptor)
 
 
-def _open(path: Path, descriptor: int) -> Bundle:
+def signer_of(path: Path) -> str:
+    """The fingerprint of whoever signed a bundle, without its passphrase."""
+    with path.open("rb") as file:
+        found = last_seal(path, file.fileno(), file.seek(0, os.SEEK_END))
+        locator = found.seal.manifest
+        seal.check(found.seal, os.pread(file.fileno(), locator.size, locator.offset))
+    return fingerprint(found.seal.key)
+
+
+def lock_of(path: Path) -> Lock | None:
+    """How a bundle is encrypted; None where it is not, or is no bundle at all."""
+    try:
+        with path.open("rb") as file:
+            return seal.lock_of(file.read(2 * BLOCK)[BLOCK:])
+    except (OSError, InvalidError):
+        return None
+
+
+def _unlocked(path: Path, lock: Lock | None, passphrase: str) -> Vault | None:
+    if lock is None:
+        return None
+    if not passphrase:
+        raise UsageError(
+            f"{path} is encrypted",
+            hint="import asks for its passphrase, or takes --passphrase-file FILE",
+        )
+    return unlock(lock, passphrase)
+
+
+def _open(path: Path, descriptor: int, passphrase: str) -> Bundle:
     size = os.lseek(descriptor, 0, os.SEEK_END)
-    check_first_block(path, os.pread(descriptor, 2 * BLOCK, 0))
+    first = os.pread(descriptor, 2 * BLOCK, 0)
+    check_first_block(path, first)
+    lock = seal.lock_of(first[BLOCK:])
     found = last_seal(path, descriptor, size)
     content = os.pread(descriptor, found.seal.manifest.size, found.seal.manifest.offset)
     seal.check(found.seal, content)
-    manifest = parse_manifest(content, path)
-    _check_head(descriptor, manifest, path)
+    vault = _unlocked(path, lock, passphrase)
+    manifest = parse_manifest(vault.open(content) if vault else content, path)
+    if first[BLOCK:] != seal.head(manifest.id, lock):
+        raise InvalidError(f"{path} was changed: its first member is not as it was written")
     _check_places(manifest, found, path)
     return Bundle(
         path=path,
@@ -121,6 +160,7 @@ def _open(path: Path, descriptor: int) -> Bundle:
         signer=fingerprint(found.seal.key),
         cut_off=size != found.end + len(tape.END) or _added(descriptor, found, size),
         end=found.end,
+        vault=vault,
     )
 
 
@@ -206,11 +246,6 @@ def check_first_block(path: Path, blocks: bytes) -> None:
         raise InvalidError(
             f"{path} is a bundle of a version that is not known here", hint="update this program"
         )
-
-
-def _check_head(descriptor: int, manifest: Manifest, path: Path) -> None:
-    if os.pread(descriptor, BLOCK, BLOCK) != seal.head(manifest.id):
-        raise InvalidError(f"{path} was changed: its first member is not as it was written")
 
 
 def _check_places(manifest: Manifest, found: Found, path: Path) -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from workstation.core.bundle import tape
 from workstation.errors import InvalidError
-from workstation.model.bundle import BLOCK, FORMAT, Locator, Seal
+from workstation.model.bundle import BLOCK, FORMAT, Locator, Lock, Seal
 
 ENDING = 4 * BLOCK
 """Bytes of a bundle's end: the seal's header, the seal, and the end of the tar."""
@@ -35,14 +35,26 @@ class Found(NamedTuple):
         return self.at + 2 * BLOCK
 
 
-def head(identity: str) -> bytes:
+def head(identity: str, lock: Lock | None = None) -> bytes:
     """The content of the first member."""
     what = {
         "format": FORMAT,
         "id": identity,
         "what": "a virtual machine; docs/bundle-format.md of workstation says how it is read",
     }
-    return filled(json.dumps(what))
+    return filled(json.dumps(what | ({"lock": lock.model_dump()} if lock else {})))
+
+
+def lock_of(block: bytes) -> Lock | None:
+    """What the content of a first member says of its encryption; None for a bundle without."""
+    try:
+        said = json.loads(block)["lock"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    try:
+        return Lock.model_validate(said)
+    except ValidationError as error:
+        raise InvalidError("the bundle's lock cannot be read", details=str(error)) from error
 
 
 def filled(text: str) -> bytes:

@@ -16,14 +16,17 @@ HEAD = "bundle.json"
 """The first member: what this file is."""
 
 MANIFEST = "manifest.json"
+SEALED_MANIFEST = "manifest.sealed"
+"""The same of a bundle that is encrypted."""
+
 SEAL = "seal.json"
 
 END = bytes(2 * BLOCK)
 """Two blocks of zeros end a tar."""
 
 NAME = re.compile(
-    r"bundle\.json|manifest\.json|seal\.json"
-    r"|layers/[0-9a-f]{16}/(tpm/)?[a-z0-9][a-z0-9._-]{0,60}(\.zst/[0-9]{6})?"
+    r"bundle\.json|manifest\.(json|sealed)|seal\.json"
+    r"|layers/[0-9a-f]{16}/(tpm/)?[a-z0-9][a-z0-9._-]{0,60}(\.(zst|sealed)/[0-9]{6})?"
 )
 MOST_MEMBERS = 2**20
 
@@ -49,9 +52,9 @@ def file_name(layer: str, name: str) -> str:
     return f"layers/{layer}/{name}"
 
 
-def part_name(layer: str, name: str, part: int) -> str:
+def part_name(layer: str, name: str, part: int, *, sealed: bool = False) -> str:
     """A piece of a compressed file; all of them in a row are what the zstd program reads."""
-    return f"layers/{layer}/{name}.zst/{part:06}"
+    return f"layers/{layer}/{name}.{'sealed' if sealed else 'zst'}/{part:06}"
 
 
 def header(name: str, size: int) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from workstation.core import atomic, media
 from workstation.core.bundle.writer import BundleWriter
 from workstation.errors import BusyError, HostError, UsageError
+from workstation.model.bundle import Lock
 from workstation.model.units import format_size
 
 SPARE = 2**20
@@ -36,14 +37,14 @@ def check_room(path: Path, size: int, existing: int = 0) -> None:
 
 
 @contextmanager
-def new_file(path: Path, identity: str) -> Iterator[BundleWriter]:
+def new_file(path: Path, identity: str, lock: Lock | None) -> Iterator[BundleWriter]:
     """A bundle that is there under its name once the block has ended well, and lasts."""
     path = path.absolute()
     temporary = path.with_name(f".{path.name}.part")
     descriptor = _held(temporary)
     try:
         os.ftruncate(descriptor, 0)
-        yield BundleWriter.begin(descriptor, identity)
+        yield BundleWriter.begin(descriptor, identity, lock=lock)
         _become(temporary, path)
         atomic.sync_directory(path.parent)
     finally:

@@ -10,8 +10,9 @@ import zstandard
 
 from workstation.core.bundle import chunks, reader, seal, tape
 from workstation.core.bundle.reader import Bundle
+from workstation.core.bundle.vault import Vault
 from workstation.errors import InvalidError
-from workstation.model.bundle import BLOCK, CHUNK, PART, Manifest, StoredFile
+from workstation.model.bundle import BLOCK, CHUNK, PART, Frame, Manifest, StoredFile
 
 Told = Callable[[int], None]
 """Gets bytes that are done; may raise to end the work."""
@@ -22,6 +23,7 @@ class Piece(NamedTuple):
 
     file: StoredFile
     number: int
+    vault: Vault | None = None
 
 
 @contextmanager
@@ -39,14 +41,14 @@ def read_chunk(descriptor: int, piece: Piece) -> bytes | memoryview:
 
     What is returned is good until the calling thread reads its next one.
     """
-    file, number = piece
+    file, number, vault = piece
     length = file.length(number)
     data: bytes | memoryview
     if file.form == "plain":
         data = chunks.read_here(descriptor, file.offset + number * CHUNK, length)
     else:
         frame = file.frames[number]
-        data = _unpacked(chunks.read_here(descriptor, frame.offset, frame.size), length)
+        data = _unpacked(_opened(descriptor, frame, vault), length)
     if len(data) != length or hashlib.sha256(data).digest() != file.digest(number):
         raise InvalidError(
             f"{file.name} is not as it was written, in the 4 MiB from byte {number * CHUNK} on",
@@ -55,7 +57,12 @@ def read_chunk(descriptor: int, piece: Piece) -> bytes | memoryview:
     return data
 
 
-def _unpacked(frame: memoryview, length: int) -> bytes:
+def _opened(descriptor: int, frame: Frame, vault: Vault | None) -> bytes | memoryview:
+    raw = chunks.read_here(descriptor, frame.offset, frame.size)
+    return vault.open(raw) if vault else raw
+
+
+def _unpacked(frame: bytes | memoryview, length: int) -> bytes:
     """At most `length` bytes come out of a frame, whatever it says of itself."""
     try:
         if zstandard.frame_content_size(frame) == length:
@@ -65,10 +72,11 @@ def _unpacked(frame: memoryview, length: int) -> bytes:
     return b""
 
 
-def pieces(files: Iterable[StoredFile]) -> Iterator[Piece]:
+def pieces(files: Iterable[StoredFile], vault: Vault | None = None) -> Iterator[Piece]:
+    """Every chunk of those files; those of an encrypted bundle need its vault."""
     for file in files:
         for number in range(file.chunks):
-            yield Piece(file, number)
+            yield Piece(file, number, vault)
 
 
 def check_content(bundle: Bundle, files: Iterable[StoredFile], told: Told) -> None:
@@ -78,7 +86,7 @@ def check_content(bundle: Bundle, files: Iterable[StoredFile], told: Told) -> No
         def check(piece: Piece) -> int:
             return len(read_chunk(descriptor, piece))
 
-        for done in workers.map(check, pieces(files)):
+        for done in workers.map(check, pieces(files, bundle.vault)):
             told(done)
 
 
@@ -128,10 +136,12 @@ def _check_generation(
     """What was written at one time: files, the manifest that names them, and its seal."""
     at = member.offset - BLOCK
     locator = (one := seal.read(os.pread(descriptor, 2 * BLOCK, at), at).seal).manifest
-    if not seen or seen[-1] != tape.Member(tape.MANIFEST, locator.offset, locator.size):
+    name = tape.SEALED_MANIFEST if bundle.vault else tape.MANIFEST
+    if not seen or seen[-1] != tape.Member(name, locator.offset, locator.size):
         raise InvalidError(f"{bundle.path} was changed: a seal belongs to no manifest")
     content = chunks.read(descriptor, locator.offset, locator.size)
     seal.check(one, content)
+    content = bundle.vault.open(content) if bundle.vault else content
     manifest = reader.parse_manifest(content, bundle.path)
     expected = set(_expected(manifest))
     for file in seen[:-1]:
@@ -159,6 +169,6 @@ def _expected(manifest: Manifest) -> Iterator[tape.Member]:
             yield tape.Member(name, file.offset, file.size)
         for part, first in enumerate(range(0, len(file.frames), PART)):
             frames = file.frames[first : first + PART]
-            name = tape.part_name(layer, file.name, part)
+            name = tape.part_name(layer, file.name, part, sealed=file.form == "sealed")
             size = sum(frame.size for frame in frames)
             yield tape.Member(name, frames[0].offset, size)

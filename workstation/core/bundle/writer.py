@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from workstation.core.bundle import seal, tape
-from workstation.model.bundle import Manifest
+from workstation.core.bundle.vault import Vault
+from workstation.model.bundle import Lock, Manifest
 
 
 class BundleWriter:
@@ -24,10 +25,12 @@ class BundleWriter:
         """Written in order, whatever it is: nothing is ever gone back to."""
 
     @classmethod
-    def begin(cls, descriptor: int, identity: str, *, pipe: bool = False) -> "BundleWriter":
-        """A new bundle with that id."""
+    def begin(
+        cls, descriptor: int, identity: str, *, lock: Lock | None = None, pipe: bool = False
+    ) -> "BundleWriter":
+        """A new bundle with that id; with a lock, what it locks seals all that is in it."""
         writer = cls(descriptor, pipe=pipe)
-        writer.add(tape.HEAD, seal.head(identity))
+        writer.add(tape.HEAD, seal.head(identity, lock))
         return writer
 
     def add(self, name: str, content: bytes) -> int:
@@ -57,11 +60,12 @@ class BundleWriter:
             self.at += written
             view = view[written:]
 
-    def seal(self, manifest: Manifest, key: Ed25519PrivateKey) -> None:
+    def seal(self, manifest: Manifest, key: Ed25519PrivateKey, vault: Vault | None = None) -> None:
         """From now on what was written counts, and lasts."""
         self.sync()  # first what the manifest speaks of
         content = manifest.model_dump_json().encode()
-        offset = self.add(tape.MANIFEST, content)
+        content = vault.seal(content) if vault else content
+        offset = self.add(tape.SEALED_MANIFEST if vault else tape.MANIFEST, content)
         self.add(tape.SEAL, seal.sign(content, offset, key))
         self.write(tape.END)
         if not self._pipe:
