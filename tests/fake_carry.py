@@ -77,7 +77,9 @@ class FakeCarry(Carry):
         self._fake = station
         self.reports: dict[Path, Report] = {}
 
-    async def inspect(self, path: Path, *, verify_all: bool = False) -> Report:
+    async def inspect(
+        self, path: Path, *, verify_all: bool = False, passphrase: str = ""
+    ) -> Report:
         if path not in self.reports:
             raise NotFoundError(f"there is no file {path}", hint="check the path")
         return self.reports[path]
@@ -92,7 +94,9 @@ class FakeCarry(Carry):
             medium="STICK" if path.is_relative_to(STICK.path) else "",
         )  # fmt: skip
 
-    async def import_file(self, path: Path, *, name: str = "", load_memory: str = "") -> Imported:
+    async def import_file(
+        self, path: Path, *, name: str = "", load_memory: str = "", passphrase: str = ""
+    ) -> Imported:
         await self._fake._called("import", str(path), load_memory)
         self._fake.publish(MachineChanged(MachineView("carried", State.FROZEN)))
         return Imported(

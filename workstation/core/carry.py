@@ -206,9 +206,15 @@ class Carry:
             with station.working("receive a bundle", unit="B") as progress:
                 receiving = partial(spool.receive, descriptor, directory / "stream.vmbundle")
                 path = await in_thread(receiving, progress)
-            return await self.import_file(
-                path, name=name, load_memory=load_memory, passphrase=passphrase
-            )
+            try:
+                bundle = await asyncio.to_thread(open_bundle, path, passphrase)
+            except InvalidError as error:
+                raise InvalidError(
+                    "what came is no whole bundle: nothing of it is kept",
+                    hint="send it again; the other end may have said why it stopped",
+                    details=str(error),
+                ) from error
+            return await self._import(bundle, name, load_memory)
 
     async def _import(self, bundle: Bundle, name: str, load_memory: str) -> Imported:
         station, store = self._station, self._store
