@@ -64,6 +64,9 @@ async def test_an_image_becomes_the_disk_of_a_machine(
     samples.qemu_img("compare", "-f", "raw", "-F", "qcow2", samples.raw(tmp_path), below)
     assert qcow2.read_header(overlay(station.paths.machine(made.name))).size == 3 * 2**20
     assert below.stat().st_mode & 0o777 == 0o400
+    profile = station.view(made.name).profile
+    assert profile
+    assert [(network.mode, network.model) for network in profile.networks] == [("user", "e1000")]
 
 
 async def test_a_raw_disk_is_raw(station: Workstation, tmp_path: Path) -> None:

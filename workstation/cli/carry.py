@@ -164,8 +164,10 @@ def _imported(done: "Imported") -> str:
 _GLYPHS = {"ok": "✓", "note": "•", "problem": "✗"}
 
 
-def inspect(call: "Call") -> None:
+def inspect(call: "Call") -> int:
     """What is in a bundle, from whom, is it whole, and does it go on here."""
+    if foreign.is_foreign(_file(call)):
+        return foreign.inspect(call)
 
     async def act() -> "Report":
         async with station("inspect", line=True) as found:
@@ -179,6 +181,7 @@ def inspect(call: "Call") -> None:
         print(json.dumps(_report_data(report), indent=2))
     else:
         print(_described(report))
+    return 0
 
 
 def _report_data(report: "Report") -> dict[str, Any]:

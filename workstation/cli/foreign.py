@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.cli.station import station
-from workstation.errors import UsageError
+from workstation.errors import InvalidError, UsageError
 from workstation.model.text import safe_line
 from workstation.model.units import format_size
 
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
     from workstation.core.foreign.adopt import Imported
+    from workstation.core.foreign.look import Looked
     from workstation.core.foreign.send import Sent
 
 _SUFFIXES = {"libvirt": "xml"}
@@ -75,3 +76,50 @@ def import_(call: "Call") -> None:
 async def _import(call: "Call") -> "Imported":
     async with station("import", line=True) as found:
         return await found.foreign.adopt(Path(call.file), call.name)
+
+
+def inspect(call: "Call") -> int:
+    """What is in a file of another program; 5 where it would not be taken."""
+
+    async def act() -> "Looked":
+        async with station("inspect", line=True) as found:
+            return await found.foreign.look(Path(call.file))
+
+    looked = asyncio.run(act())
+    print(json.dumps(_looked_data(looked), indent=2) if call.json else _looked(looked))
+    return InvalidError.exit_code if looked.problems else 0
+
+
+def _looked(looked: "Looked") -> str:
+    profile = looked.profile
+    lines = [
+        f"{looked.kind}: a machine that would be called “{looked.name}”",
+        f"{_many(profile.cpu.count, 'CPU')}, {format_size(profile.memory)} of memory,"
+        f" {profile.boot.firmware}, {_many(len(profile.networks), 'network adapter')}",
+    ]
+    for drive, (file, disk) in zip(profile.drives, looked.disks, strict=True):
+        if disk:
+            lines.append(f"disk: {file}, {disk.format}, {format_size(disk.size)}, on {drive.bus}")
+        elif not file:
+            lines.append(f"disk: blank, {format_size(drive.size or 0)}, on {drive.bus}")
+    lines += [f"left out: {line}" for line in looked.dropped]
+    lines += [f"not taken: {line}" for line in looked.problems]
+    return "\n".join(safe_line(line, limit=1000) for line in lines)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _looked_data(looked: "Looked") -> dict[str, object]:
+    return {
+        "kind": str(looked.kind),
+        "name": looked.name,
+        "profile": looked.profile.model_dump(mode="json", exclude_none=True),
+        "disks": [
+            {"file": file, "format": disk.format, "size": disk.size} if disk else {"file": file}
+            for file, disk in looked.disks
+        ],
+        "left_out": looked.dropped,
+        "problems": looked.problems,
+    }

@@ -338,7 +338,7 @@ def _open(parser: Parser) -> None:
 
 
 def _inspect(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a bundle")
+    parser.add_argument("file", metavar="FILE", help="a bundle, or what else can be imported")
     parser.add_argument("--verify", action="store_true", help="read all of it")
     _passphrase(parser)
     parser.json()

@@ -6,8 +6,9 @@
     headers.py, vmdk.py, whole.py    disk images: harmless? whole?
     package.py, tar.py, manifest.py  OVA and OVF: their files, and whether they are whole
     ovf_read.py, libvirt_read.py, quickemu.py    descriptions, to a Described
-    described.py, adopt.py           from that to a profile, and to a machine
-    ovf_write.py, libvirt_write.py, send.py, landing.py    the other way
+    described.py, sources.py, unpack.py, limits.py, adopt.py    from that to a machine
+    look.py         the same without making anything
+    ovf_write.py, libvirt_write.py, send.py, ova.py, landing.py    the other way
 
 Nothing here is imported before it is needed: XML and header libraries take a tenth of a second.
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from workstation.core.foreign import libvirt_read, manifest, ovf_read, quickemu, xml
-from workstation.core.foreign.described import NEW_DISK, Described, Medium, plain_name
+from workstation.core.foreign.described import NEW_DISK, Adapter, Described, Medium, plain_name
 from workstation.core.foreign.headers import format_of
 from workstation.core.foreign.package import Package
 from workstation.core.foreign.piece import Piece
@@ -67,6 +67,7 @@ def _installer(path: Path) -> Described:
         name=plain_name(path.stem),
         disks=(Medium("", "", NEW_DISK, Bus.SATA),),
         discs=(Medium(path.name, "iso"),),
+        adapters=(Adapter(),),
     )
 
 
@@ -78,6 +79,7 @@ def _bare(path: Path) -> Described:
         name=plain_name(path.stem),
         firmware=firmware,
         disks=(Medium(path.name, "", 0, Bus.SATA),),
+        adapters=(Adapter(),),
     )
 
 

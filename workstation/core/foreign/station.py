@@ -8,6 +8,7 @@ from workstation.errors import InvalidError
 
 if TYPE_CHECKING:
     from workstation.core.foreign.adopt import Imported
+    from workstation.core.foreign.look import Looked
     from workstation.core.foreign.recognise import Kind
     from workstation.core.foreign.send import Sent
     from workstation.core.workstation import Workstation
@@ -42,6 +43,15 @@ class Foreign:
                 raise
         station.machine(made.name)
         return made
+
+    async def look(self, path: Path) -> "Looked":
+        """What an import would make of a file; nothing is made. A package is verified."""
+        from workstation.core.foreign.look import look
+
+        with self._station.working(f"read {path.name}", unit="B") as progress:
+            return await look(
+                _place(path), lambda size: progress("", progress.activity.done + size)
+            )
 
     async def export(self, name: str, target: Path, kind: str, *, tag: str = "") -> "Sent":
         """Write a machine's disks, an OVA or a libvirt domain; `kind` is one of send.FORMATS.
