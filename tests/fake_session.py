@@ -13,11 +13,17 @@ class FakeSession(Session):
         self.sent = b""
         self._before, self._opens = before, link
         self._display: Display | None = None
+        self.has_agent = False
+        self.sizes: list[tuple[int, int]] = []
         self.begun = asyncio.Event()
 
     def send(self, data: bytes) -> bool:
         self.sent += data
         return True
+
+    async def tell_size(self, columns: int, rows: int) -> bool:
+        self.sizes += [(columns, rows)] if self.has_agent else []
+        return self.has_agent
 
     async def run(self, display: Display) -> None:
         self._display = display

@@ -78,6 +78,8 @@ EVERYTHING: dict[str, dict[str, object]] = {
         "clock": "localtime",
         "memory": "1536 MiB",
     },
+    "virtio-console": {"devices": {"console": "virtio"}},
+    "virtio-console-alone": {"devices": {"console": "virtio", "agent": False}},
     "wide-screen": {"display": {"adapter": "std", "width": 3840, "height": 2160}},
     "microvm": {
         "machine": {"type": "microvm"},

@@ -166,3 +166,31 @@ async def test_a_guest_that_prints_without_end_and_unwatched_fills_no_disk(
     assert len(kept) == 2
     assert 8_192 <= sum(kept) <= 2 * 8_192
     assert serial.size(machine.serial_log) > 50_000
+
+
+@pytest.mark.long
+async def test_a_virtio_console_is_a_line_like_the_serial_one(station: Workstation) -> None:
+    boot = {
+        "kernel": "appliance/vmlinuz",
+        "initrd": "appliance/initrd",
+        "command_line": "console=tty0 quiet nokaslr mitigations=off cryptomgr.notests",
+    }
+    profile = small(devices={"console": "virtio"}, display={"adapter": "std"}, boot=boot, ready="")
+    await station.create("one", profile)
+    await station.start("one")
+    script = "modprobe virtio_console; (echo he''re; read x; echo got-$x) </dev/hvc0 >/dev/hvc0"
+
+    async def typing() -> None:
+        """On its screen, until it has booted and answers."""
+        while True:
+            await station.screens.type("one", f"{script}\n")
+            await asyncio.sleep(3)
+
+    typed = asyncio.create_task(typing())
+    await station.wait_text("one", "here", timeout=60)
+    typed.cancel()
+    reader, writer = await asyncio.open_unix_connection(str(station.paths.machine("one").serial))
+    writer.write(b"ping\n")
+    await station.wait_text("one", "got-ping", timeout=20)
+    writer.close()
+    assert reader

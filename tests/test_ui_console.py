@@ -342,6 +342,18 @@ async def test_the_guest_is_told_its_size_when_asked() -> None:
         assert await at.types(MENU, "z") == b"stty rows 23 cols 80\r"
 
 
+async def test_the_guest_follows_by_itself_where_its_agent_can_tell_it() -> None:
+    async with console() as at:
+        at.guest.has_agent = True
+        await at.pilot.resize_terminal(100, 30)
+        await at.pilot.resize_terminal(90, 20)
+        await until(at.pilot, lambda: at.guest.sizes)
+        assert at.guest.sizes == [(90, 19)]
+        assert await at.types(MENU, "z") == b""
+        assert at.guest.sizes == [(90, 19)] * 2
+        await at.sees("the guest knows: 90x19")
+
+
 async def test_bells_are_passed_on_and_titles_shown_safely(monkeypatch: pytest.MonkeyPatch) -> None:
     async with console(size=(130, 30)) as at:
         rung = []

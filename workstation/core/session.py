@@ -9,7 +9,7 @@ import contextlib
 from enum import StrEnum
 from typing import Protocol
 
-from workstation.core import line, ready, serial
+from workstation.core import guest_size, line, ready, serial
 from workstation.core.machine import Machine
 from workstation.errors import BusyError, MonitorError
 from workstation.model.machine import State
@@ -70,6 +70,10 @@ class Session:
             return False
         writer.write(data)
         return True
+
+    async def tell_size(self, columns: int, rows: int) -> bool:
+        """Through the guest's agent; whether the guest knows it now."""
+        return await guest_size.tell(self._machine.paths, columns, rows)
 
     async def run(self, display: Display) -> None:
         """Never returns."""

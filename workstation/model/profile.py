@@ -266,6 +266,8 @@ class Devices(Section):
     keyboard: Literal["auto", "us", "gb", "de", "fr"] = "auto"
     """The layout that the guest has set, so that text is typed right on its screen; `auto` is
     the one in the settings."""
+    console: Literal["serial", "virtio"] = "serial"
+    """What that line is to the guest: `serial`, a 16550 (ttyS0); `virtio`, faster (hvc0)."""
     usb_tablet: Flag = True
     """An absolute pointer, so that the mouse need not be grabbed."""
     sound: Literal["none", "hda"] = "none"

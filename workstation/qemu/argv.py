@@ -214,7 +214,8 @@ def _monitors(launch: Launch) -> Iterator[str]:
     if launch.profile.devices.serial:
         log = (f"logfile=/dev/fd/{launch.listeners['serial-log']}", "logappend=on")
         yield from _listener(launch, "serial", *log)
-        yield from ("-serial", "chardev:serial")
+        if launch.profile.devices.console == "serial":
+            yield from ("-serial", "chardev:serial")
 
 
 def _controllers(profile: Profile) -> Iterator[str]:
@@ -359,9 +360,15 @@ def _devices(launch: Launch) -> Iterator[str]:
         source = {"qom-type": "rng-random", "id": "entropy", "filename": "/dev/urandom"}
         yield from ("-object", as_json(source))
         yield from _device("virtio-rng-pci", id="rng", rng="entropy")
+    with_console = devices.serial and devices.console == "virtio"
     if devices.agent:
         yield from _listener(launch, "agent")
+    if devices.agent or with_console:
         yield from _device("virtio-serial-pci", id="ports")
+    if with_console:
+        # Port 0 is the one that a guest takes for a console before it knows the others.
+        yield from _device("virtconsole", id="console", chardev="serial", nr=0)
+    if devices.agent:
         port = "org.qemu.guest_agent.0"
         yield from _device("virtserialport", id="agent-port", chardev="agent", name=port)
     if devices.balloon:

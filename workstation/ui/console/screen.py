@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,6 +11,7 @@ from textual import events, getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from workstation.core.guest_size import command
 from workstation.core.session import Link, Session
 from workstation.core.terminal.look import Look
 from workstation.model.text import safe_line
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from workstation.model.machine import MachineView
 
 TICK = 1.0
+
+SIZE_SECONDS = 0.3
+"""Without a further change of its size until the guest is told of it."""
 
 BELL_SECONDS = 0.3
 """Between two bells that are passed on."""
@@ -60,8 +65,6 @@ class ConsoleScreen(Desk):
         self.station: Workstation = station
         self.machine = name
         self.session: Session = station.session(name)
-        self.size_told = False
-        """Whether the guest was told the size that its terminal has now."""
         self._leave_key = textual_key(station.settings.leave_key)
         self._menu_key = textual_key(station.settings.menu_key)
         self._menu = False
@@ -121,11 +124,11 @@ class ConsoleScreen(Desk):
     def begun_anew(self, *, resumed: bool) -> None:
         what = "goes on from a snapshot" if resumed else "starts"
         self.terminal.emulator.begin_run(f"{safe_line(self.machine)} {what}")
-        self.size_told = self.size_told and resumed
         self.terminal.soon()
 
     def changed(self) -> None:
         self.typed()
+        self.resized()
         self.call_later(self.show_again)
 
     # -- the view asks ------------------------------------------------------
@@ -137,6 +140,15 @@ class ConsoleScreen(Desk):
         data = self.terminal.emulator.answers()
         if data and self.session.link is Link.OPEN and not self.session.send(data):
             self.app.bell()
+
+    def resized(self) -> None:
+        """The guest follows by itself where its agent can tell it."""
+        if self.is_open:
+            self.run_worker(self._follow_size(), group="size", exclusive=True, exit_on_error=False)
+
+    async def _follow_size(self) -> None:
+        await asyncio.sleep(SIZE_SECONDS)
+        await self.session.tell_size(*self.terminal.size)
 
     def looked(self) -> None:
         bells = self.terminal.emulator.bells
@@ -279,8 +291,12 @@ class ConsoleScreen(Desk):
         self.terminal.live()
 
     async def tell_size(self) -> None:
+        """Through the agent, or else as if it were typed."""
         size = self.terminal.size
-        self.session.send(f"stty rows {size.height} cols {size.width}\r".encode())
+        if await self.session.tell_size(*size):
+            self.tell(f"the guest knows: {size.width}x{size.height}")
+        else:
+            self.session.send(f"{command(*size)}\r".encode())
 
     def restore(self) -> None:
         self.terminal.emulator.restore()

@@ -51,6 +51,9 @@ class Keeper(Protocol):
     def typed(self) -> None:
         """The guest is to be sent `Emulator.answers`."""
 
+    def resized(self) -> None:
+        """The terminal has another size."""
+
     def looked(self) -> None:
         """What is looked at, or marked, is another."""
 
@@ -204,6 +207,7 @@ class TerminalView(Widget, can_focus=True):
                 self.live()
             self.repaint()
             self.soon()
+            self._keeper.resized()
             self._keeper.looked()
 
     def on_focus(self) -> None:
