@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events, getters, on
+from textual import events, getters, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
@@ -98,11 +98,12 @@ class ConsoleScreen(Desk):
         self._feed = Feed(self.station, lambda batch: self.call_later(self._take, batch))
         self.set_interval(TICK, self.show_again)
         self._close_menu()
-        self.call_after_refresh(self._begin)
+        # The terminal has its size then: what was printed before is shown in it.
+        self.call_after_refresh(self._attend)
 
-    def _begin(self) -> None:
-        """The terminal has its size: what was printed before is shown in it."""
-        self.run_worker(self.session.run(self), group="session", exit_on_error=False)
+    @work(group="session", exit_on_error=False)
+    async def _attend(self) -> None:
+        await self.session.run(self)
 
     def on_unmount(self) -> None:
         if self._feed:
@@ -144,8 +145,9 @@ class ConsoleScreen(Desk):
     def resized(self) -> None:
         """The guest follows by itself where its agent can tell it."""
         if self.is_open:
-            self.run_worker(self._follow_size(), group="size", exclusive=True, exit_on_error=False)
+            self._follow_size()
 
+    @work(group="size", exclusive=True, exit_on_error=False)
     async def _follow_size(self) -> None:
         await asyncio.sleep(SIZE_SECONDS)
         await self.session.tell_size(*self.terminal.size)
