@@ -410,12 +410,12 @@ async def test_a_terminals_progress_is_overwritten_and_goes_away(
     text = await drawn_on(Terminal(terminal=True), monkeypatch, 25, 100)
     first = "\r\x1b[K  snapshot one \ufffd[31ma    12 %   3 MiB/s"
     assert text.startswith(first)
-    assert text.endswith("   50 %   3 MiB/s\r\x1b[K")
+    assert text.endswith("   50 %   3 MiB/s   0 s left\r\x1b[K")
 
 
 async def test_a_files_progress_is_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     text = await drawn_on(Terminal(terminal=False), monkeypatch, 25)
-    assert text == "  snapshot one \ufffd[31ma    12 %   3 MiB/s\n"
+    assert text == "  snapshot one \ufffd[31ma    12 %   3 MiB/s   0 s left\n"
 
 
 async def test_nothing_is_said_of_what_is_quick() -> None:

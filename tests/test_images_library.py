@@ -296,11 +296,17 @@ def test_a_directory_of_profiles_and_a_clone(
     assert (said.code, "--memory" in said.err) == (2, True)
 
 
-def test_wrong_answers_name_their_option(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_answers_name_their_option(
+    paths: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = created(capsys, "m", "-p", "blank", "--memory", "2", "--cpus", "many", "--disk", "x'y")
     assert said.code == 5
     for words in ("--memory 2: memory", "--cpus many: cpu.cores", "--disk x'y: drives[0].size"):
         assert words in said.err
+    foreign = tmp_path / "x.vmdk"
+    foreign.write_bytes(b"KDMV")
+    said = created(capsys, "m", "--image", str(foreign))
+    assert (said.code, f"import it: workstation import {foreign}" in said.err) == (2, True)
     said = created(capsys, "m", "--image", "debain-12")
     assert (said.code, "debain-12" in said.err) == (3, True)
 

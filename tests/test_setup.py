@@ -23,6 +23,7 @@ for word; do
         ovmf) mkdir -p "$OVMF"; touch "$OVMF/OVMF_CODE.fd" ;;
         swtpm) cp "$BIN/true" "$BIN/swtpm" ;;
         swtpm-tools) cp "$BIN/true" "$BIN/swtpm_setup" ;;
+        mmdebstrap) cp "$BIN/true" "$BIN/mmdebstrap" ;;
         python3.11-venv) touch "$BIN/ensurepip" ;;
     esac
 done
@@ -207,6 +208,7 @@ def test_an_old_python_is_named(computer: Computer) -> None:
 def test_dev_serves_as_run_but_not_the_other_way_round(computer: Computer) -> None:
     computer.setup()
     computer.calls()
+    computer.stub("mmdebstrap")
     assert computer.setup("--dev").returncode == 0
     assert computer.calls() == [
         "python -m pip --version",
@@ -215,6 +217,19 @@ def test_dev_serves_as_run_but_not_the_other_way_round(computer: Computer) -> No
     ]
     computer.setup()
     assert computer.calls() == []
+
+
+def test_what_builds_a_debian_is_installed_for_development_only(computer: Computer) -> None:
+    computer.setup()
+    assert not [call for call in computer.calls() if "mmdebstrap" in call]
+    assert computer.setup("--dev").returncode == 0
+    install = "apt-get install --yes --no-install-recommends mmdebstrap"
+    assert computer.calls()[:2] == ["apt-get update", install]
+    # Somebody who is not root needs a user namespace with more than one user in it.
+    computer.uid = 1000
+    (computer.bin / "sudo-asks-nothing").touch()
+    computer.setup("--dev")
+    assert install.replace("mmdebstrap", "uidmap") in computer.calls()
 
 
 def test_a_changed_lock_is_installed_again(computer: Computer) -> None:

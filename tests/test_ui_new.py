@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, TextArea
 
-from tests.fakes import FakeWorkstation, app_on, library, opened, settled, shown, until
+from tests.fakes import PROFILES, FakeWorkstation, app_on, library, opened, settled, shown, until
 from workstation.core.making.remarks import Remark
 from workstation.errors import InvalidError
 from workstation.model.machine import State
@@ -188,6 +188,33 @@ async def test_a_file_is_asked_for_and_must_be_there(
         await pilot.press("enter")
         await until(pilot, lambda: dialog.steps.current == "form")
         assert box(dialog, key).value == str(file)
+
+
+class Adopting:
+    """Takes over what other programs have made."""
+
+    def __init__(self, station: FakeWorkstation) -> None:
+        self._station = station
+
+    async def adopt(self, path: Path, name: str) -> None:
+        await self._station.create(name, PROFILES["appliance"], based_on=path.name)
+
+
+async def test_a_disk_of_another_program_is_imported(tmp_path: Path) -> None:
+    file = tmp_path / "Old.vmdk"
+    file.write_bytes(b"")
+    station = library()
+    station.foreign = Adopting(station)  # type: ignore[assignment]
+    async with wizard(station) as (app, pilot, _):
+        await pilot.press("end", "up", "up", "enter")
+        await until(pilot, lambda: isinstance(app.screen, PathDialog))
+        app.screen.query_one(Input).value = str(file)
+        await pilot.pause()
+        await pilot.press("enter")
+        await until(pilot, lambda: "another program" in shown(app) and app.screen.query("#name"))
+        await pilot.press("enter")
+        await until(pilot, lambda: station.calls)
+        assert station.calls == [("create", "old", "Old.vmdk")]
 
 
 async def test_a_profile_of_a_directory(tmp_path: Path) -> None:

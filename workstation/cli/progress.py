@@ -6,7 +6,7 @@ from typing import TextIO
 
 from workstation.model.events import Activity
 from workstation.model.text import safe_line
-from workstation.model.units import format_size
+from workstation.model.units import format_left, format_size
 
 PATIENCE = 1.0
 """Seconds that work may take before anything is said of it."""
@@ -69,10 +69,14 @@ class ProgressLine:
 
 
 def line(activity: Activity) -> str:
-    """`  snapshot web before   64 %   212 MiB/s`, as much of it as is known."""
+    """`  pull debian-12   64 %   12 MiB/s   8 s left`, as much of it as is known."""
     parts = [f"  {safe_line(activity.title)}"]
     if activity.total:
         parts.append(f"{min(1.0, activity.done / activity.total):4.0%}".replace("%", " %"))
+    elif activity.done and activity.unit == "B":
+        parts.append(format_size(activity.done))
     if activity.rate and activity.unit == "B":
         parts.append(f"{format_size(activity.rate)}/s")
+        if activity.total:
+            parts.append(format_left((activity.total - activity.done) / activity.rate))
     return "   ".join(parts) if len(parts) > 1 else f"{parts[0]} …"

@@ -40,3 +40,9 @@ def format_duration(seconds: float) -> str:
     days, rest = divmod(max(0, int(seconds)), 86_400)
     clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
     return f"{days} d {clock}" if days else clock
+
+
+def format_left(seconds: float) -> str:
+    """`8 s left`, or `3 min left`."""
+    left = max(0.0, seconds)
+    return f"{left:.0f} s left" if left < 90 else f"{left / 60:.0f} min left"

@@ -40,6 +40,7 @@ def from_image(paths: Paths, text: str) -> Profile:
     if known:
         return _around(known, ref)
     _check(images, ref)
+    _check_format(images, ref)
     name = Path(ref).stem if ref.startswith("/") else ref.partition("/")[0]
     return Profile.model_validate(
         {
@@ -98,6 +99,15 @@ def _check(images: Images, ref: str) -> None:
             raise
         if name not in images.recipes():
             images.catalog.find(name)
+
+
+def _check_format(images: Images, ref: str) -> None:
+    """A disk of another program is imported: its format has to be looked at, and converted."""
+    if ref.startswith("/") and Path(ref).suffix.lower() not in (".qcow2", ".raw", ".img"):
+        raise UsageError(
+            f"{ref} is no disk that a machine can stand on as it is",
+            hint=f"import it: workstation import {ref}",
+        )
 
 
 def as_name(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from workstation.ui.commands.base import Command
@@ -41,6 +42,8 @@ class New(Command["LibraryScreen"]):
             return
         if wish.profile:
             await station.making.create(wish.name, wish.profile, based_on=wish.based_on)
+        elif wish.imported:
+            await station.foreign.adopt(Path(wish.based_on), wish.name)
         else:
             await station.layers.clone(wish.based_on, wish.name)
         desk.go_to(wish.name)

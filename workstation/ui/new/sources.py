@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Answer = Source | Wish | None
 
+OURS = (".qcow2", ".raw", ".img")
+"""Endings of disk images that a machine can stand on as they are."""
+
 
 async def ask(app: App[Any], station: Workstation, kind: str) -> Answer:
     """By its key in `cards.SOURCES`. None where the person went back; raises what the core does."""
@@ -48,10 +51,12 @@ async def _disc(app: App[Any], station: Workstation) -> Answer:
 
 async def _disk(app: App[Any], station: Workstation) -> Answer:
     text = (
-        "A disk image (.qcow2, .raw, .img). It is copied. To use one without a copy, take it into"
-        " the library first: workstation images add FILE --link"
+        "A disk image (.qcow2, .raw, .img), which is copied, or one of another program (.vmdk,"
+        " .vdi, .vhdx, .ova), which is converted. Nothing is copied by: workstation images add --link"
     )
     path = await app.push_screen_wait(PathDialog("A disk file", text))
+    if path and not path.lower().endswith(OURS):
+        return await _named(app, station, path, clone=False)
     return Source(await station.making.from_image(path), "") if path else None
 
 
@@ -61,21 +66,27 @@ async def _clone(app: App[Any], station: Workstation) -> Answer:
     origin = await app.push_screen_wait(PickDialog("A branch of which machine?", items))
     if not origin:
         return None
-    return await _clone_named(app, station, origin)
+    return await _named(app, station, origin, clone=True)
 
 
-async def _clone_named(app: App[Any], station: Workstation, origin: str) -> Answer:
+async def _named(app: App[Any], station: Workstation, origin: str, *, clone: bool) -> Answer:
+    """Only a name is to be chosen: everything else is as it is there."""
     from workstation.ui.dialogs.name import NameDialog
 
+    stem = origin.rpartition("/")[2].partition(".")[0].lower()
     question = NameDialog(
-        f"A branch of {origin}",
-        ["A new machine on the same disks; nothing is copied."],
-        value=free_name(origin, station.machines),
+        f"A branch of {origin}" if clone else "A machine of another program",
+        [_BRANCH if clone else _IMPORT],
+        value=free_name(origin if clone else stem, station.machines),
         trouble=lambda name: name_trouble(name, station),
-        yes="Branch off",
+        yes="Branch off" if clone else "Import",
     )
     name = await app.push_screen_wait(question)
-    return Wish(name, None, origin, start=False) if name else None
+    return Wish(name, None, origin, start=False, imported=not clone) if name else None
+
+
+_BRANCH = "A new machine on the same disks; nothing is copied."
+_IMPORT = "Its disks are looked at, converted and kept; the file stays as it is."
 
 
 async def _profiles(app: App[Any], station: Workstation) -> Answer:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 class Wish(NamedTuple):
     name: str
     profile: Profile | None
-    """None for a clone."""
+    """None for a clone or an import."""
     based_on: str
-    """The profile's name; of a clone, the machine."""
+    """The profile's name; of a clone, the machine; of an import, the file."""
     start: bool
+    imported: bool = False
+    """Not made by a profile: taken over from another program's file."""
 
 
 class Source(NamedTuple):

@@ -9,7 +9,7 @@ from textual.style import Style
 from textual.timer import Timer
 
 from workstation.model.text import safe_line
-from workstation.model.units import format_size
+from workstation.model.units import format_left, format_size
 from workstation.ui.widgets.lines import Lines, between
 
 if TYPE_CHECKING:
@@ -91,13 +91,8 @@ def _figures(activity: Activity) -> list[str]:
     if activity.rate:
         figures.append(f"{amount(activity.rate)}/s")
         if activity.total:
-            left = max(0.0, activity.total - activity.done) / activity.rate
-            figures.append(_time_left(left))
+            figures.append(format_left((activity.total - activity.done) / activity.rate))
     return figures
-
-
-def _time_left(seconds: float) -> str:
-    return f"{seconds:.0f} s left" if seconds < 90 else f"{seconds / 60:.0f} min left"
 
 
 def _cancel(activity: Activity) -> Content:
