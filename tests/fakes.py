@@ -22,6 +22,7 @@ from textual.pilot import Pilot
 from tests.fake_carry import FakeCarry, FakeInPlace
 from tests.fake_layers import NOW, FakeLayers, a_layer, demo_past, recent, screen_of_a_guest
 from tests.fake_making import FakeMaking
+from tests.fake_screens import FakeScreens
 from tests.fake_session import FakeSession
 from workstation.core.session import Link
 from workstation.core.workstation import Workstation
@@ -121,6 +122,7 @@ class FakeWorkstation(Workstation):
         self.calm = False
         self.focused: str | None = None
         self.serial: dict[str, bytes] = {}
+        self.screens = FakeScreens(self)
         self.sessions: dict[str, FakeSession] = {}
         self.history: dict[str, list[Sample]] = {}
         self.texts: dict[str, str] = {}

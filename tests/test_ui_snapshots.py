@@ -12,6 +12,7 @@ from textual.widgets import Input
 
 from tests.fake_carry import CARD, HERE, STICK, report
 from tests.fake_layers import demo_past, screen_of_a_guest
+from tests.fake_screens import desktop, text_screen
 from tests.fakes import (
     FakeWorkstation,
     app_on,
@@ -26,11 +27,13 @@ from workstation.core.estimate import Estimate
 from workstation.errors import InvalidError, LaunchError
 from workstation.model.events import Activity
 from workstation.model.host import Finding, HostFacts, Level
+from workstation.model.machine import State
 from workstation.ui.app import WorkstationApp
 from workstation.ui.dialogs.error import ErrorDialog
 from workstation.ui.dialogs.export import ExportDialog
 from workstation.ui.dialogs.open import OpenDialog
 from workstation.ui.history import HistoryScreen
+from workstation.ui.screen.guest import GuestScreen
 from workstation.ui.widgets.screen_picture import ScreenPicture
 
 Step = Callable[[WorkstationApp, FakeWorkstation, Pilot[Any]], Awaitable[None]]
@@ -304,3 +307,40 @@ def test_open_nothing(looks: Callable[..., None], size: tuple[int, int]) -> None
 async def looked(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
     await until(pilot, lambda: isinstance(app.screen, OpenDialog) and app.screen.looked)
     await until(pilot, lambda: app.screen.query_one(ScreenPicture).drawn)
+
+
+@SIZES
+@pytest.mark.parametrize("kind", ["text", "picture", "menu", "off"])
+def test_guest_screen(looks: Callable[..., None], size: tuple[int, int], kind: str) -> None:
+    station = library()
+    lines = (
+        "Debian_GNU/Linux_12_sales-demo_tty1",
+        "",
+        "sales-demo_login:_root",
+        "root@sales-demo:~#",
+    )
+    canvas = desktop() if kind in ("picture", "menu") else text_screen(*lines, cursor=19)
+    station.screens.canvases["sales-demo"] = canvas
+
+    async def drawn(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        await ready(lambda: isinstance(app.screen, GuestScreen))
+        await until(pilot, lambda: "▀" in shown(app) or "sales-demo_login" in shown(app))
+        if kind == "off":
+            station.change("sales-demo", state=State.OFF)
+            await until(pilot, lambda: "Enter starts it" in shown(app))
+        if kind == "menu":
+            await pilot.press("ctrl+backslash")
+            await until(pilot, lambda: "ctrl+alt+del" in shown(app))
+
+    looks(station, size, "g", at="sales-demo", step=drawn)
+
+
+@SIZES
+def test_library_with_a_live_screen(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    station = library()
+    station.screens.canvases["sales-demo"] = desktop()
+
+    async def drawn(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: "▀" in shown(app))
+
+    looks(station, size, at="sales-demo", step=drawn)

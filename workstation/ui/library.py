@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import getters, on, work
+from textual import events, getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -323,6 +323,24 @@ class LibraryScreen(Desk):
     def _focus_station(self) -> None:
         if self.station:
             self.station.focus(self.view.name if self.view else None)
+            self._watch_screen()
+
+    def _watch_screen(self) -> None:
+        """Follow the selected machine's screen, unless another screen is on top of this one."""
+        from workstation.core.screen.look import has_display
+
+        view, shown = self.view, self.app.screen is self
+        if self._details and self.station:
+            followed = self._details.thumbnail.look
+            wanted = view.name if view and shown and has_display(view) else ""
+            if wanted != (followed.view.name if followed else ""):
+                look = self.station.screens.look(wanted) if wanted else None
+                self._details.thumbnail.follow(look)
+
+    @on(events.ScreenSuspend)
+    @on(events.ScreenResume)
+    def _covered(self) -> None:
+        self.call_after_refresh(self._watch_screen)
 
     @on(MachineList.Opened)
     def _opened(self) -> None:

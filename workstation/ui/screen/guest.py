@@ -220,8 +220,8 @@ class GuestScreen(Desk):
         lines = items(
             held=frozenset(self._held),
             grabbed=guest.grabbed,
-            zoom=ZOOM_WORDS[guest.zoom],
-            text=guest.as_text,
+            zoom=ZOOM_WORDS[guest.drawing.zoom],
+            text=guest.drawing.as_text,
             own_keys=(settings.leave_key, settings.menu_key),
         )
         self._do(await self.app.push_screen_wait(Menu(self.machine, lines, settings.menu_key)))

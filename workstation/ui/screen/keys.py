@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from textual.keys import key_to_character
 
 _HELD = ("ctrl", "alt", "shift", "super", "meta", "hyper")
-_ALONE = ("left_", "right_", "iso_level")
-"""How the names of modifiers pressed by themselves begin, which some terminals send."""
+_ALONE = re.compile(r"(left|right)_(shift|control|alt|super|hyper|meta)|iso_level\d_shift")
+"""Modifiers pressed by themselves, which some terminals tell."""
 _OTHER_NAMES = {
     "ctrl+@": "ctrl+space",
     "prior": "pageup",
@@ -25,7 +27,7 @@ def chord_of(key: str) -> str:
     """`ctrl+alt+delete`; empty for a modifier alone and what has no name."""
     key = _OTHER_NAMES.get(key, key)
     *held, name = key.split("+")
-    if not name or name.startswith(_ALONE) or not set(held) <= set(_HELD):
+    if not name or _ALONE.fullmatch(name) or not set(held) <= set(_HELD):
         return ""
     if len(name) > 1:
         sign = key_to_character(name)

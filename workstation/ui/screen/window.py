@@ -31,6 +31,10 @@ class Window:
     height: int
     """Of the picture, in terminal pixels."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.width, self.height
+
     def to_guest(self, x: float, y: float) -> tuple[int, int]:
         """The guest's pixel under a place in the pane; it may be outside of the screen."""
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from textual import getters
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -19,6 +19,7 @@ from workstation.ui.spark import spark
 from workstation.ui.story import story
 from workstation.ui.widgets.facts import LABEL, facts
 from workstation.ui.widgets.lines import Bar, Lines, between
+from workstation.ui.widgets.thumbnail import Thumbnail
 
 if TYPE_CHECKING:
     from workstation.model.machine import MachineView, Sample
@@ -92,6 +93,7 @@ class Details(Vertical):
 
     title = getters.query_one("#title", Bar)
     picture = getters.query_one(Preview)
+    thumbnail = getters.query_one(Thumbnail)
     figures = getters.query_one(Meters)
     facts = getters.query_one(Facts)
 
@@ -101,6 +103,7 @@ class Details(Vertical):
         yield Bar(id="title")
         with Horizontal(id="picture"):
             yield Preview()
+            yield Thumbnail()
             yield Meters()
         yield Facts()
 
@@ -122,6 +125,16 @@ class Details(Vertical):
             self.query_one("#picture").display = live or bool(serial.strip())
             self.figures.put(self.view, samples)
             self.picture.put(serial, live=live)
+            self.show_thumbnail()
+
+    def show_thumbnail(self) -> None:
+        """The screen where there is one; else what the guest has said on its serial line."""
+        self.thumbnail.display = self.thumbnail.shows
+        self.picture.display = not self.thumbnail.shows
+
+    @on(Thumbnail.Changed)
+    def _changed(self) -> None:
+        self.show_thumbnail()
 
 
 def _name(view: MachineView) -> Content:

@@ -1,0 +1,96 @@
+"""A guest's screen on a pane of cells: as text where it is text, else as half blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from textual.strip import Strip
+
+from workstation.ui.screen.halves import Halves
+from workstation.ui.screen.letters import Letters
+from workstation.ui.screen.window import Window
+
+if TYPE_CHECKING:
+    from workstation.core.screen.look import Box, Look
+
+LOOK_AGAIN = 0.5
+"""Seconds between two looks whether a picture has become text."""
+
+
+class Drawing:
+    """Keeps a strip for each row, and says which of them are different after a frame."""
+
+    def __init__(self) -> None:
+        self.zoom = 0.0
+        self.centre = (0.0, 0.0)
+        """Pixel of the guest that is to be in the middle."""
+        self.as_text = True
+        """Whether a text screen is shown as text."""
+        self.reading = False
+        """Whether it is shown so now."""
+        self.window: Window | None = None
+        """What is shown of a picture."""
+        self.look_later = False
+        """Whether `draw` is to be called again after LOOK_AGAIN, even if nothing happens."""
+        self._next_look = 0.0
+        self._halves, self._letters = Halves(1, 1), Letters(1, 1)
+
+    @property
+    def strips(self) -> Sequence[Strip]:
+        return self._letters.strips if self.reading else self._halves.strips
+
+    def draw(
+        self, look: Look, size: tuple[int, int], damage: Sequence[Box] | None = None
+    ) -> list[int]:
+        """Draw what has changed, everything where no damage is given; the rows that are others."""
+        canvas = look.canvas
+        if canvas is None or not all(size):
+            return []
+        if (self._halves.columns, self._halves.rows) != size:
+            self._halves, self._letters, damage = Halves(*size), Letters(*size), None
+        whole = damage is None
+        reading = self._read(look, [canvas.box] if damage is None else damage, at_once=whole)
+        if whole or reading != self.reading:
+            self.reading, damage = reading, None
+            self.clear()
+        if reading:
+            return self._letters.draw(look.text)
+        self.window = self._halves.place(canvas, self.zoom, self.centre)
+        return self._halves.draw(canvas, self.window, [canvas.box] if damage is None else damage)
+
+    def _read(self, look: Look, damage: Sequence[Box], *, at_once: bool) -> bool:
+        """Read the canvas where it may be text; whether it is."""
+        self.look_later = False
+        if not self.as_text or self.zoom or look.canvas is None:
+            return False
+        if not self.reading:
+            # What is a picture is read only now and then, but then once more when all is still.
+            if not at_once and monotonic() < self._next_look:
+                self.look_later = True
+                return False
+            self._next_look = monotonic() + LOOK_AGAIN
+            damage = [look.canvas.box]
+        look.text.read(look.canvas, damage)
+        return look.text.is_text
+
+    def clear(self) -> None:
+        """Everything is different the next time."""
+        self._halves.clear()
+        self._letters.clear()
+
+    def to_guest(self, look: Look, x: float, y: float) -> tuple[int, int] | None:
+        """The guest's pixel under a place in the pane, in cells."""
+        if look.canvas is None:
+            return None
+        if self.reading:
+            return self._letters.to_guest(x, y, look.text, look.canvas)
+        return self.window.to_guest(x, 2 * y) if self.window else None  # two pixels a cell
+
+    def pan(self, across: float, down: float) -> None:
+        """By shares of what is shown, to the right and down."""
+        if self.window and self.zoom:
+            width, height = (side / self.window.scale for side in self.window.size)
+            left, top = self.window.left, self.window.top
+            self.centre = (left + width * (0.5 + across), top + height * (0.5 + down))
