@@ -122,7 +122,7 @@ class FakeWorkstation(Workstation):
         self.calm = False
         self.focused: str | None = None
         self.serial: dict[str, bytes] = {}
-        self.screens = FakeScreens(self)
+        self.screens: FakeScreens = FakeScreens(self)
         self.sessions: dict[str, FakeSession] = {}
         self.history: dict[str, list[Sample]] = {}
         self.texts: dict[str, str] = {}

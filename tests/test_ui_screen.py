@@ -196,7 +196,7 @@ async def test_with_the_grab_let_go_keys_look_around() -> None:
         assert (window.scale, window.left, window.width) == (1.0, 0, 100)
         await pilot.press("right", "down")
         window = screen.guest.drawing.window
-        assert (window.left, window.top) == (25, 14.5)
+        assert window and (window.left, window.top) == (25, 14.5)
         await pilot.press("q")
         await until(pilot, lambda: app.screen is app.library)
         assert look.strokes == []
