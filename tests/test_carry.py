@@ -67,6 +67,33 @@ async def test_a_running_guest_goes_on_elsewhere_with_its_history(
     assert await recall(laptop, "one") == ("first", "first")
 
 
+@pytest.mark.usefixtures("with_appliance")
+async def test_what_was_done_on_the_stick_comes_home(
+    station: Workstation, laptop: Workstation, tmp_path: Path
+) -> None:
+    """Opened where it lies, worked in, added to the file that it runs from, brought home."""
+    await awake(station, "one", with_disk())
+    await remember(station, "one", "first")
+    file = tmp_path / "one.vmbundle"
+    first = await station.carry.export("one", file)
+    await station.kill("one")
+    await trust(laptop, station)
+    await laptop.inplace.open(file)
+    await laptop.start("one")
+    await remember(laptop, "one", "second")
+    added = await laptop.carry.export("one", file)
+    assert (added.layers, added.added) == (2, 1)
+    assert added.written < first.written
+    assert await recall(laptop, "one") == ("second", "second")
+    await laptop.kill("one")
+    await laptop.carry.inspect(file, verify_all=True)
+    await trust(station, laptop)
+    came = await station.carry.import_file(file)
+    assert (came.name, came.shared, came.resumes) == ("one-2", 1, True)
+    await station.start("one-2")
+    assert await recall(station, "one-2") == ("second", "second")
+
+
 async def test_an_empty_machine_is_carried(
     station: Workstation, laptop: Workstation, tmp_path: Path
 ) -> None:
