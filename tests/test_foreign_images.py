@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from tests import foreign_samples as samples
 from tests.conftest import base, overlay
-from workstation.core.foreign.headers import examine, format_of
+from workstation.core.foreign.headers import examine
 from workstation.core.foreign.limits import limits
 from workstation.core.foreign.piece import Piece
 from workstation.core.workstation import Workstation
 from workstation.errors import InvalidError, NotFoundError, WorkstationError
 from workstation.paths import Paths
 from workstation.qemu import convert, qcow2
+
+SGDISK = "/usr/sbin/sgdisk"
 
 IMAGES = {
     "qcow2": ("qcow2", ()),
@@ -104,18 +106,35 @@ async def test_a_name_that_is_no_text(station: Workstation, tmp_path: Path) -> N
     assert (await station.foreign.adopt(odd)).name == "odd"
 
 
-async def test_a_disk_that_boots_by_uefi_gets_it(station: Workstation, tmp_path: Path) -> None:
-    path = tmp_path / "efi.raw"
+PARTITIONS = {
+    "ef00": ("uefi", ["1:2048:4095"]),
+    "8300": ("bios", ["1:2048:4095"]),
+    "ef00 ef02": ("bios", ["1:2048:4095", "2:4096:6143"]),
+}
+
+
+@pytest.mark.skipif(not Path(SGDISK).exists(), reason="sgdisk is not installed")
+@pytest.mark.parametrize("kinds", PARTITIONS)
+async def test_a_disk_that_boots_by_uefi_gets_it(
+    station: Workstation, tmp_path: Path, kinds: str
+) -> None:
+    """Its partition table says so, inside whatever format."""
+    if not (await station.host_facts()).firmware:
+        pytest.skip("there is no UEFI firmware here")
+    firmware, places = PARTITIONS[kinds]
+    path = tmp_path / "disk.raw"
     with path.open("wb") as file:
         file.truncate(64 * 2**20)
-    subprocess.run(["/usr/sbin/sgdisk", "-n", "1:2048:4095", "-t", "1:ef00", path],
-                   check=True, capture_output=True)  # fmt: skip
-    with Piece(path) as piece:
-        assert format_of(piece) == "raw"
-    from workstation.core.foreign.sources import _bare
-    from workstation.model.profile import Firmware
-
-    assert _bare(path).firmware is Firmware.UEFI
+    for number, (place, kind) in enumerate(zip(places, kinds.split(), strict=True), 1):
+        words = [SGDISK, "-n", place, "-t", f"{number}:{kind}", str(path)]
+        subprocess.run(words, check=True, capture_output=True)
+    samples.qemu_img("convert", "-f", "raw", "-O", "vhdx", path, tmp_path / "disk.vhdx")
+    made = await station.foreign.adopt(tmp_path / "disk.vhdx")
+    profile = station.view(made.name).profile
+    assert profile
+    assert profile.boot.firmware == firmware
+    looked = await station.foreign.look(tmp_path / "disk.vhdx")
+    assert looked.profile.boot.firmware == firmware
 
 
 async def test_what_is_no_image_is_refused(station: Workstation, tmp_path: Path) -> None:
@@ -136,7 +155,7 @@ async def test_what_is_no_image_is_refused(station: Workstation, tmp_path: Path)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in IMAGES if kind != "vhd, fixed"])
-@pytest.mark.parametrize("part", [0.8, 0.5, 0.05])
+@pytest.mark.parametrize("part", [0.8, pytest.param(0.5, marks=pytest.mark.long), 0.05])
 def test_an_image_that_is_cut_off_is_refused(tmp_path: Path, kind: str, part: float) -> None:
     driver, options = IMAGES[kind]
     path = samples.image(tmp_path, driver, *options, name="disk")

@@ -7,6 +7,7 @@
     package.py, tar.py, manifest.py  OVA and OVF: their files, and whether they are whole
     ovf_read.py, libvirt_read.py, quickemu.py    descriptions, to a Described
     described.py, sources.py, unpack.py, limits.py, adopt.py    from that to a machine
+    boots.py        how a bare disk boots
     look.py         the same without making anything
     ovf_write.py, libvirt_write.py, send.py, ova.py, landing.py    the other way
 

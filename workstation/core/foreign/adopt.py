@@ -16,7 +16,7 @@ from workstation.core.foreign.headers import examine
 from workstation.core.foreign.limits import limits
 from workstation.core.foreign.piece import Piece
 from workstation.core.foreign.recognise import Kind, recognise
-from workstation.core.foreign.sources import Source, source_of
+from workstation.core.foreign.sources import Source, source_of, told_more
 from workstation.core.freeze import check_room
 from workstation.core.store import Store
 from workstation.errors import NotFoundError, UsageError, WorkstationError
@@ -59,10 +59,11 @@ async def adopt(
         if not wanted:
             name = fresh_name(paths, plain_name(source.machine.name, plain_name(path.stem)))
         library.check_new_name(paths, name)
-        _check(facts, source.machine, name)
         store = Store(paths)
         opened.enter_context(store.adding())
         directory = opened.enter_context(store.making())
+        source = await told_more(source, kind, facts.qemu_img, directory)
+        _check(facts, source.machine, name)
         work = _Work(facts, source, directory, progress, opened)
         machine = await work.disks()
         discs, lost = await work.discs(paths, name)

@@ -3,14 +3,14 @@
 import asyncio
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workstation.core.foreign.described import Described, Medium, plain_name, to_profile
 from workstation.core.foreign.headers import Disk, examine
 from workstation.core.foreign.recognise import Kind, recognise
-from workstation.core.foreign.sources import Source, source_of
+from workstation.core.foreign.sources import Source, source_of, told_more
 from workstation.errors import WorkstationError
 from workstation.model.profile import Profile
 
@@ -30,7 +30,7 @@ class Looked:
     """Why an import would be refused."""
 
 
-async def look(path: Path, told: Callable[[int], None]) -> Looked:
+async def look(path: Path, qemu_img: str, told: Callable[[int], None]) -> Looked:
     """Raises NotFoundError or InvalidError where nothing is understood of it.
 
     Each disk's headers and tables are read; of a package with a manifest, all of it.
@@ -38,7 +38,10 @@ async def look(path: Path, told: Callable[[int], None]) -> Looked:
     kind = await asyncio.to_thread(recognise, path)
     with ExitStack() as opened, tempfile.TemporaryDirectory() as work:
         source = await asyncio.to_thread(source_of, path, kind, opened)
-        machine, problems, disks = source.machine, [], []
+        problems, disks = [], []
+        with suppress(WorkstationError):  # which is said of the disk below
+            source = await told_more(source, kind, qemu_img, Path(work))
+        machine = source.machine
         for medium in machine.disks:
             try:
                 disks.append((medium.file, await _disk(source, medium, Path(work), told)))

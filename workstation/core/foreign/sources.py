@@ -1,5 +1,6 @@
 """Where the disks and discs of a description are: in its package, or beside it."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -7,14 +8,15 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from workstation.core.foreign import libvirt_read, manifest, ovf_read, quickemu, xml
+from workstation.core.foreign.boots import firmware_of
 from workstation.core.foreign.described import NEW_DISK, Adapter, Described, Medium, plain_name
-from workstation.core.foreign.headers import format_of
+from workstation.core.foreign.headers import examine
 from workstation.core.foreign.package import Package
 from workstation.core.foreign.piece import Piece
 from workstation.core.foreign.recognise import Kind
 from workstation.core.foreign.unpack import put_together
 from workstation.errors import InvalidError, NotFoundError
-from workstation.model.profile import Bus, Firmware
+from workstation.model.profile import Bus
 
 Told = Callable[[int], None]
 
@@ -53,6 +55,16 @@ def source_of(path: Path, kind: Kind, opened: ExitStack) -> Source:
     raise InvalidError(f"{path} is compressed", hint="unpack it first: gunzip, unxz or zstd -d")
 
 
+async def told_more(source: Source, kind: Kind, qemu_img: str, work: Path) -> Source:
+    """The same with what a look into the disk tells, where nothing else describes the machine."""
+    if kind is not Kind.DISK:
+        return source
+    piece = await source.open(source.machine.disks[0].file, work, lambda size: None)
+    disk = await asyncio.to_thread(examine, piece)
+    firmware = await firmware_of(qemu_img, piece, disk, work)
+    return source._replace(machine=replace(source.machine, firmware=firmware))
+
+
 def _text(path: Path, most: int) -> bytes:
     with Piece(path) as piece:
         raw = piece.read(0, most + 1)
@@ -73,28 +85,11 @@ def _installer(path: Path) -> Described:
 
 def _bare(path: Path) -> Described:
     """A machine around a disk of which nothing else is known."""
-    with Piece(path) as piece:
-        firmware = Firmware.UEFI if _boots_by_uefi(piece) else Firmware.BIOS
     return Described(
         name=plain_name(path.stem),
-        firmware=firmware,
         disks=(Medium(path.name, "", 0, Bus.SATA),),
         adapters=(Adapter(),),
     )
-
-
-_ESP = bytes.fromhex("28732ac11ff8d211ba4b00a0c93ec93b")
-_BIOS_BOOT = bytes.fromhex("4861682149646f6e744e656564454649")
-"""GUIDs of the EFI system partition and of GRUB's partition for a BIOS, as GPT writes them."""
-
-
-def _boots_by_uefi(piece: Piece) -> bool:
-    """Of a raw disk: whether it has a system partition for UEFI, and nothing for a BIOS."""
-    if format_of(piece) != "raw":
-        return False
-    table = piece.read(1024, 128 * 128) if piece.read(512, 8) == b"EFI PART" else b""
-    kinds = {table[at : at + 16] for at in range(0, len(table), 128)}
-    return _ESP in kinds and _BIOS_BOOT not in kinds
 
 
 class _Itself:

@@ -48,10 +48,14 @@ class Foreign:
         """What an import would make of a file; nothing is made. A package is verified."""
         from workstation.core.foreign.look import look
 
-        with self._station.working(f"read {path.name}", unit="B") as progress:
-            return await look(
-                _place(path), lambda size: progress("", progress.activity.done + size)
-            )
+        station = self._station
+        facts = await station.host_facts()
+        with station.working(f"read {path.name}", unit="B") as progress:
+
+            def told(size: int) -> None:
+                progress("", progress.activity.done + size)
+
+            return await look(_place(path), facts.qemu_img, told)
 
     async def export(self, name: str, target: Path, kind: str, *, tag: str = "") -> "Sent":
         """Write a machine's disks, an OVA or a libvirt domain; `kind` is one of send.FORMATS.
