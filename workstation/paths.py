@@ -7,6 +7,8 @@
         alarm             what is wrong with the bundle that it stands on, where something is
         pending.json      a move of layers that is under way, for whoever finds it cut off
         boot/             kernel and initrd, pinned at creation
+        seed/             what sets its system up, until its first boot has finished
+        ssh/              its host keys as they are known here, and a key made for it
         tpm/              the TPM's state
         lock              the machine's lock; says who holds it
         run.json          how QEMU was last started (written before it is)
@@ -15,6 +17,7 @@
         qemu.log          QEMU's own words
         serial/           what the guest printed on its serial line (qemu/line_log.py)
     $XDG_DATA_HOME/workstation/layers/ID/        frozen layers (core/store.py)
+    $XDG_DATA_HOME/workstation/ssh_config        for ssh's Include: the machines as its hosts
     $XDG_DATA_HOME/workstation/bundles/ID.json   where a bundle lies that is used in place
     $XDG_DATA_HOME/workstation/making, trash     machines half made, half deleted: never listed
     $XDG_DATA_HOME/workstation/ballast           room to delete something on a full disk
@@ -66,6 +69,8 @@ class MachinePaths:
         self.agent_lock = runtime / "agent.lock"
         self.vnc = runtime / "vnc.sock"
         self.gdb = runtime / "gdb.sock"
+        self.seed = data / "seed"
+        self.ssh = data / "ssh"
         self.tpm_state = data / "tpm"
         self.tpm_log = data / "tpm.log"
         self.kernel = self.boot / "vmlinuz"
@@ -110,6 +115,7 @@ class Paths:
         self.layers = data / "layers"
         self.store_lock = data / "layers.lock"
         self.bundles = data / "bundles"
+        self.ssh_config = data / "ssh_config"
         self.making = data / "making"
         self.trash = data / "trash"
         self.ballast = data / "ballast"

@@ -10,6 +10,8 @@ from uuid import uuid4
 from workstation.core import heads, library
 from workstation.core.images import Images
 from workstation.core.imaging.manifest import digest as sha256
+from workstation.core.provision import outline
+from workstation.core.provision.supply import supply
 from workstation.core.store import Store
 from workstation.errors import InvalidError, UsageError
 from workstation.model.host import HostFacts
@@ -37,11 +39,12 @@ async def create_machine(
         uuid=uuid4(),
         created=datetime.now(UTC).replace(microsecond=0),
         based_on=based_on,
-        profile=pin(profile, facts, name),
+        profile=pin(outline.kept(profile), facts, name),
     )
     images, store = Images(paths), Store(paths)
     with store.adding(), library.making(paths, name) as machine:
         await asyncio.to_thread(_adopt_boot_files, definition.profile, images, machine)
+        await asyncio.to_thread(supply, profile, definition, machine, Path.home())
         layer: str | None = base
         if not base:
             layer = await asyncio.to_thread(_make_base, store, images, definition.profile)

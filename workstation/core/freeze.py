@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from workstation.core import heads, run
+from workstation.core.guest.still import hold, let_go
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, carried_out, link_head, moving, named
 from workstation.core.store import Store
@@ -172,7 +173,9 @@ async def freeze_live(machine: Machine, store: Store, wish: Wish, progress: Prog
     check_room(paths.data, profile.memory if wish.memory and profile else 0)
     running = await is_running(monitor)
     layer_id = heads.new_id()
-    async with moving(machine, store, Pending(new, layer_id, wish.tag, running)):
+    # Without its memory the guest would find its disks as after a power cut.
+    still = running and not wish.memory
+    async with moving(machine, store, Pending(new, layer_id, wish.tag, running, still=still)):
         with store.adding(), store.making(layer_id) as directory:
             await heads.make_head(paths, heads.sizes_of(paths, old.id), new)
             await take_picture(monitor, directory / PICTURE)
@@ -180,6 +183,7 @@ async def freeze_live(machine: Machine, store: Store, wish: Wish, progress: Prog
             layer = _gather(machine, store, directory, old, wish, memory)
             after = named(history, Head(id=new, layer=layer.id), wish.tag)
             with heads.prepared_history(paths, after) as write_history:
+                held = still and await hold(machine)
                 if wish.meeting:
                     await wish.meeting.stand_still(monitor)
                 await _stand_still(monitor, directory, memory, progress)
@@ -191,6 +195,8 @@ async def freeze_live(machine: Machine, store: Store, wish: Wish, progress: Prog
                     write_history()
 
                 await carried_out(switch())
+        if held:
+            await carried_out(let_go(machine))
     # The old head's directory stays until QEMU has ended: QEMU may open its files by name again.
     store.protect(layer.id)
     return layer

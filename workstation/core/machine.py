@@ -118,6 +118,7 @@ class Machine:
             history=_stamp(self.paths.history),
             reads=self._read_links(),
             alarm=links.alarm(self.paths),
+            unfinished=self.paths.seed.exists(),
         )
 
     def _read_links(self) -> str:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from workstation.core import atomic, heads, run
 from workstation.core.collect import collect_quietly
+from workstation.core.guest.still import let_go
 from workstation.core.machine import Machine
 from workstation.core.resume import finish_resume
 from workstation.core.store import Store
@@ -48,6 +49,8 @@ class Pending(NamedTuple):
     """The guest is to run afterwards, whatever it does meanwhile."""
     restore: bool = False
     """The profile and the TPM's state become those of the layer below the new head."""
+    still: bool = False
+    """The guest may hold its file systems still."""
 
 
 def _read(paths: MachinePaths) -> Pending | None:
@@ -153,6 +156,8 @@ async def _mend_live(machine: Machine, store: Store, pending: Pending) -> None:
             await graph.take_away(monitor, pending.head)
             heads.drop_head(machine.paths, pending.head)
     await _go_on(machine, monitor, running=pending.running)
+    if pending.still:
+        await let_go(machine)
 
 
 _STANDING = ("paused", "postmigrate", "finish-migrate")

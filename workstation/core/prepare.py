@@ -10,6 +10,7 @@ from pathlib import Path
 
 from workstation.core import heads
 from workstation.core.images import Images
+from workstation.core.provision import seed
 from workstation.core.settings import load_settings
 from workstation.core.store import Store
 from workstation.errors import HostError, NotFoundError
@@ -55,11 +56,13 @@ def prepared(
                 heads.chain_of(machine, store, head, f"drive{number}")
                 for number in range(len(profile.drives))
             ),
-            discs=tuple(
-                images.resolve(drive.image) if drive.image else None for drive in profile.cdroms
+            discs=seed.discs(
+                machine,
+                tuple(images.resolve(one.image) if one.image else None for one in profile.cdroms),
             ),
             kernel=_pinned(machine.kernel) if profile.boot.kernel else None,
-            initrd=_pinned(machine.initrd) if profile.boot.initrd else None,
+            initrd=_initrd(machine) if profile.boot.initrd else None,
+            ignition=_if_there(seed.ignition(machine)),
             firmware=find_firmware(facts, profile.boot.firmware, profile.machine.type)
             if with_uefi
             else None,
@@ -114,6 +117,14 @@ def _pipe(closed: ExitStack) -> tuple[int, int]:
     for end in ends:
         closed.callback(os.close, end)
     return ends
+
+
+def _initrd(machine: MachinePaths) -> Path:
+    return _if_there(seed.initrd(machine)) or _pinned(machine.initrd)
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if path.exists() else None
 
 
 def _pinned(path: Path) -> Path:

@@ -13,6 +13,7 @@ from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, mend, moving
 from workstation.core.prepare import prepared, start_helpers
+from workstation.core.provision import firstboot
 from workstation.core.repoint import plugged_again
 from workstation.core.resume import finish_resume, forget_memory, go_on, open_memory, plug
 from workstation.core.store import Store
@@ -60,6 +61,7 @@ async def start(
     store = Store(paths)
     with holding(machine, Verb.START, front_end):
         await mend(machine, store)
+        await asyncio.to_thread(firstboot.at_rest, machine)
         machine.look()
         definition = _sound(machine)
         if cold:

@@ -16,6 +16,7 @@ from workstation.core.collect import collect_quietly
 from workstation.core.create import create_machine
 from workstation.core.demo import run_demo
 from workstation.core.foreign.station import Foreign
+from workstation.core.guest.room import Guests
 from workstation.core.images import Images
 from workstation.core.layers import Layers
 from workstation.core.machine import Machine
@@ -90,6 +91,7 @@ class Workstation:
         self._focus: str | None = None
         self._stack = AsyncExitStack()
         self.layers = Layers(self)
+        self.guests = Guests(self)
         self.making = Making(self)
         self.screens = Screens(self)
         self.foreign = Foreign(self)
@@ -107,6 +109,8 @@ class Workstation:
         self._stack.callback(self._cancel_tasks)
         self._mending = Mending(self.layers.store, self.front_end, self._group)
         self._stack.callback(self._mending.cancel)
+        self._first_boots = self.guests.first_boots(self._group)
+        self._stack.callback(self._first_boots.cancel)
         if self._watching:
             self._watch()
         for name in names.names(self.paths):
@@ -209,6 +213,7 @@ class Workstation:
     def _notice(self, name: str) -> None:
         if name in self._machines:
             self._mending.notice(self._machines[name])
+            self._first_boots.notice(self._machines[name])
 
     # -- looking ------------------------------------------------------------
 
@@ -317,6 +322,7 @@ class Workstation:
         with self._activities.running(f"start {name}", cancellable=False):
             await verbs.start(self.paths, machine, facts, choice, self.front_end, cold=cold)
         self._tell_ports(machine)
+        await self.guests.started(machine)
 
     async def _admit(self, machine: Machine, *, force: bool) -> None:
         """Raise OvercommitError where the host lacks the memory, unless forced."""

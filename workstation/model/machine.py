@@ -1,6 +1,6 @@
 """A machine: a named VM on this host, the states it can be in, and what each state allows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import StringConstraints
 
 from workstation.errors import NotAllowedError
+from workstation.model.misfit import Misfit
 from workstation.model.profile import Forward, Profile, Section
 
 
@@ -22,6 +23,11 @@ class Definition(Section):
     based_on: Annotated[str, StringConstraints(max_length=80)] = ""
     """The profile that it was made from."""
     profile: Profile
+
+    def misfits(self) -> Iterator[Misfit]:
+        for key in sorted(self.profile.provision.beyond_user):
+            what = "a machine that is there is not set up anew: only a new one can have this key"
+            yield Misfit(what, f"profile.provision.{key}")
 
 
 class State(StrEnum):
@@ -169,6 +175,8 @@ class MachineView:
     """The bundles that its disks lie in, in a person's words; empty where none does."""
     alarm: str = ""
     """What is wrong with the bundle that its disks lie in."""
+    unfinished: bool = False
+    """Its system has not been set up yet: its first boot is to come, or goes on."""
 
     def allows(self, verb: Verb) -> bool:
         return self.state in ALLOWED[verb] and not (self.problem and verb is Verb.START)

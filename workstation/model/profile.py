@@ -7,11 +7,9 @@ One class a section of the YAML; `extra="forbid"` makes an unknown key an error.
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PlainSerializer,
     StringConstraints,
@@ -20,7 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from workstation.model.misfit import Misfit, MisfitError, repeated
+from workstation.model.misfit import Misfit, repeated
+from workstation.model.provision import Answers, Provision
 from workstation.model.scalars import (
     MACHINE_PATTERN,
     Flag,
@@ -34,25 +33,10 @@ from workstation.model.scalars import (
 )
 from workstation.model.scalars import NAME_PATTERN as NAME_PATTERN
 from workstation.model.scalars import Size as Size
+from workstation.model.section import Section as Section
 
 MOST_CPUS = 255
 """More need an interrupt controller that older guests do not know (x2APIC)."""
-
-
-class Section(BaseModel):
-    """Base of every part of a profile."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def misfits(self) -> Iterator[Misfit]:
-        """Keys of this section that do not go together."""
-        yield from ()
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if found := tuple(self.misfits()):
-            raise MisfitError(found)
-        return self
 
 
 class Family(StrEnum):
@@ -347,6 +331,8 @@ class Profile(Section):
     """What the hardware clock shows; Windows expects `localtime`."""
     ready: Line = ""
     """Text that the guest prints on its serial line when it is ready to be worked with."""
+    provision: Provision = Provision()
+    """How its system is set up when it boots for the first time."""
 
     @field_validator("memory")
     @classmethod
@@ -357,10 +343,17 @@ class Profile(Section):
             raise ValueError("memory comes in whole MiB")
         return memory
 
+    @property
+    def room_for_disc(self) -> bool:
+        """Whether it could have one more CD drive."""
+        sata = [drive.bus for drive in self.drives].count(Bus.SATA)
+        return len(self.cdroms) < 4 and sata + len(self.cdroms) < 6
+
     def misfits(self) -> Iterator[Misfit]:
         yield from self._boot_misfits()
         yield from self._cpu_misfits()
         yield from self._drive_misfits()
+        yield from self._provision_misfits()
         yield from repeated((f"shares[{n}].tag", share.tag) for n, share in enumerate(self.shares))
         yield from repeated(
             (f"networks[{n}].mac", network.mac)
@@ -402,3 +395,18 @@ class Profile(Section):
         if buses.count(Bus.SATA) + len(self.cdroms) > 6:
             what = "the sata bus takes at most 6 drives and CD drives together"
             yield Misfit(what, "drives", ("cdroms",))
+
+    def _provision_misfits(self) -> Iterator[Misfit]:
+        tags = {share.tag for share in self.shares}
+        for number, mount in enumerate(self.provision.mounts):
+            if mount.share not in tags:
+                what = f"there is no share with the tag “{mount.share}”"
+                yield Misfit(what, f"provision.mounts[{number}].share", ("shares",))
+        answers = self.provision.answers
+        if answers and answers.kind is Answers.PRESEED and not self.boot.initrd:
+            what = "a preseed file is added to the installer's initrd: boot.initrd is missing"
+            yield Misfit(what, "provision.answers", ("boot.initrd",))
+        disc = self.provision.beyond_user and self.provision.needs_disc
+        if disc and not self.room_for_disc:
+            what = "its disc needs a CD drive, and there is no room for one more"
+            yield Misfit(what, "provision", ("cdroms", "drives"))

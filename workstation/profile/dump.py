@@ -31,7 +31,10 @@ def dump_definition(definition: Definition, name: str) -> str:
 
 def _pinned(profile: Profile) -> dict[str, Any]:
     """The profile in full, so that no later default changes what the guest sees."""
-    return profile.model_dump(mode="json", exclude_none=True)
+    values = profile.model_dump(mode="json", exclude_none=True, exclude={"provision"})
+    user = profile.provision.user
+    # All else in it is of the time before the machine was made.
+    return {**values, "provision": {"user": user}} if user else values
 
 
 def _plain(profile: Profile) -> dict[str, Any]:

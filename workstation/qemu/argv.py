@@ -65,6 +65,8 @@ class Launch:
     """A file per CD drive of the profile; None is an empty drive."""
     kernel: Path | None = None
     initrd: Path | None = None
+    ignition: Path | None = None
+    """What Ignition in the guest sets its system up by."""
     firmware: FirmwareFiles | None = None
     nvram: tuple[DiskFile, ...] = ()
     """The UEFI variables' chain, with `firmware`."""
@@ -190,6 +192,9 @@ def _boot(launch: Launch) -> Iterator[str]:
         if launch.initrd:
             yield from ("-initrd", str(launch.initrd))
         yield from ("-append", boot.command_line)
+    if launch.ignition:
+        # By this name Ignition looks for it (its “Supported Platforms”, QEMU).
+        yield from ("-fw_cfg", f"name=opt/com.coreos/config,file={quoted(launch.ignition)}")
 
 
 def _boot_index(profile: Profile, kind: str, number: int) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from workstation.model.profile import Boot, Cdrom, Drive, Network, Profile
+from workstation.model.provision import Provision
 
 KERNEL = "carried/vmlinuz"
 """What a profile says of a kernel that travels with its layer."""
@@ -34,6 +35,7 @@ def stripped(profile: Profile, sizes: Mapping[str, int] | None = None) -> Stripp
             "cdroms": tuple(Cdrom() for _ in profile.cdroms),
             "networks": tuple(_network(network) for network in profile.networks),
             "machine": profile.machine.model_copy(update={"gdb": False}),
+            "provision": Provision(user=profile.provision.user),
         }
     )
     return Stripped(changed, tuple(_of_the_host(profile)))
@@ -49,6 +51,8 @@ def _of_the_host(profile: Profile) -> Iterator[str]:
             yield f"that other computers reach port {forward.host}: this one does"
     if profile.machine.gdb:
         yield "the gdb stub"
+    if profile.provision.beyond_user:
+        yield "what its system was to be set up with"
 
 
 def _boot(boot: Boot) -> Boot:

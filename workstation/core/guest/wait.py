@@ -1,0 +1,96 @@
+"""Waiting until a guest can be worked with: its agent, a port, a text, the end of its set-up."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from workstation.core import ready
+from workstation.core.agent import asking
+from workstation.core.guest import ports
+from workstation.core.machine import Machine
+from workstation.core.provision import firstboot
+from workstation.errors import (
+    LaunchError,
+    MonitorError,
+    UsageError,
+    WaitTimeoutError,
+    WorkstationError,
+)
+
+WHAT = "agent, setup, port:NUMBER or text:TEXT"
+
+FIRST_LOOK, SLOWEST_LOOK = 0.1, 1.0
+"""Seconds between two looks for what nobody announces; each is work for the guest, too."""
+
+_PORT = re.compile(r"port:([0-9]{1,5})")
+
+
+async def until(machine: Machine, what: str, seconds: float, front_end: str) -> None:
+    """Return when it has come.
+
+    Raises WaitTimeoutError, LaunchError where the machine ends before, UsageError for what is
+    none of `WHAT`.
+    """
+    if what.startswith("text:") and what != "text:":
+        await ready.printed(machine, what.removeprefix("text:"), timeout=seconds, since=0)
+        return
+    await _while_live(machine, _awaited(machine, what, front_end), what, seconds)
+
+
+def _awaited(machine: Machine, what: str, front_end: str) -> Callable[[], Awaitable[bool]]:
+    """Whether it has come, asked again and again."""
+    port = _PORT.fullmatch(what)
+    if what == "agent":
+        return lambda: _agent(machine)
+    if what == "setup":
+        return lambda: firstboot.look(machine, front_end)
+    if port and 1 <= int(port[1]) <= 65535:
+        return _port(machine, int(port[1]))
+    raise UsageError(f"“{what}” cannot be waited for", hint=f"write {WHAT}")
+
+
+async def _agent(machine: Machine) -> bool:
+    with suppress(WorkstationError):
+        async with asking(machine) as agent:
+            await agent.execute("guest-ping")
+            return True
+    return False
+
+
+def _port(machine: Machine, number: int) -> Callable[[], Awaitable[bool]]:
+    async def answered() -> bool:
+        way = ports.way_to(machine, number) or (
+            await ports.open_ssh(machine) if number == ports.SSH else 0
+        )
+        if not way:
+            raise ports.no_way(machine, number)
+        if machine.monitor is None:
+            return False
+        with suppress(MonitorError):
+            return await ports.answers(machine.monitor, way)
+        return False
+
+    return answered
+
+
+async def _while_live(
+    machine: Machine, come: Callable[[], Awaitable[bool]], what: str, seconds: float
+) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await machine.settled()
+            pause = FIRST_LOOK
+            while not await come():
+                if not machine.view.state.live:
+                    raise LaunchError(
+                        f"“{machine.name}” is {machine.view.state}: {what} will not come",
+                        hint=f"workstation start {machine.name}",
+                    )
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, SLOWEST_LOOK)
+    except TimeoutError as error:
+        raise WaitTimeoutError(
+            f"“{machine.name}”: {what} has not come after {seconds:.0f} s",
+            hint=f"look at it: workstation console {machine.name}",
+        ) from error

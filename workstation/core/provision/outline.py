@@ -1,0 +1,45 @@
+"""What a machine keeps of its profile's `provision`, and what it gets for it."""
+
+from workstation.errors import InvalidError
+from workstation.model.profile import Cdrom, Forward, Network, Profile
+from workstation.model.provision import Provision
+
+SSH = 22
+
+FIRST_PORT = 2222
+"""Where a free port of this computer is looked for, to lead to a guest's port 22."""
+
+
+def kept(profile: Profile) -> Profile:
+    """The machine's own profile: who logs in, a drive for the disc, a way in for ssh.
+
+    The drive stays when its disc is gone: a guest that is frozen before can go on after.
+    """
+    provision = profile.provision
+    if not provision.asked:
+        return profile
+    changes: dict[str, object] = {"provision": Provision(user=provision.user)}
+    if provision.needs_disc:
+        if not profile.room_for_disc:
+            raise InvalidError(
+                "the disc that sets the system up needs a CD drive, and there is no room for one",
+                hint="take away a CD drive or a sata disk of the profile",
+            )
+        changes["cdroms"] = (*profile.cdroms, Cdrom())
+    if provision.answers is None:
+        changes["networks"] = with_ssh(profile.networks)
+    return profile.model_copy(update=changes)
+
+
+def with_ssh(networks: tuple[Network, ...]) -> tuple[Network, ...]:
+    """A port of this computer leads to the guest's port 22, where the profile names none."""
+    rules = [rule for network in networks for rule in network.forwards]
+    open_ones = [number for number, one in enumerate(networks) if one.mode == "user"]
+    if not open_ones or any(rule.guest == SSH and rule.protocol == "tcp" for rule in rules):
+        return networks
+    taken = {rule.host for rule in rules}
+    port = next(port for port in range(FIRST_PORT, 65536) if port not in taken)
+    first = networks[open_ones[0]]
+    forwards = (*first.forwards, Forward(host=port, guest=SSH))
+    changed = first.model_copy(update={"forwards": forwards})
+    return tuple(changed if one is first else one for one in networks)
