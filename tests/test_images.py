@@ -321,6 +321,14 @@ async def test_there_are_recipes_and_only_those_are_built(paths: Paths) -> None:
             await images.build(name)
 
 
+def test_the_core_loads_without_what_only_a_download_needs() -> None:
+    heavy = "httpx", "zstandard"
+    look = f"print([m for m in {heavy} if m in sys.modules])"
+    words = f"import sys, workstation.core.workstation; {look}"
+    run = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
 def test_the_library_loads_without_what_only_a_build_needs() -> None:
     heavy = "pydantic", "asyncio", "yaml", "workstation.core.imaging"
     words = f"import sys, workstation.core.images; print([m for m in {heavy} if m in sys.modules])"

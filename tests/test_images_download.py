@@ -179,6 +179,7 @@ async def test_an_old_beginning_does_not_spoil_a_new_file(paths: Paths, web: Web
     await Images(paths).pull("thing")
     assert web.ranges("/file") == ["bytes=1300-", ""]
     # More than all of it, too.
+    part.mkdir()
     (part / "file").write_bytes(bytes(2_000_000))
     await Images(paths).pull("thing")
     assert Images(paths).verify("thing") == []

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core import library
-from workstation.core.images import pull
-from workstation.core.images.workshop import take_away
+from workstation.core.images.look import look
+from workstation.core.images.workshop import forget_download, take_away
 from workstation.core.imaging.manifest import digest
 from workstation.errors import NotFoundError, UsageError, WorkstationError
 from workstation.qemu import qcow2
@@ -53,7 +53,7 @@ def check(images: "Images", file: Path, name: str) -> None:
             hint=f"choose another: --name NAME; or first: workstation images remove {name}",
         )
     qcow2.format_of(file)
-    pull.look(file)
+    look(file)
 
 
 def take(file: Path, out: Path, how: How) -> None:
@@ -65,7 +65,7 @@ def take(file: Path, out: Path, how: How) -> None:
         library.adopt_file(file, target, trusted=False)
     else:
         _second_name(file, target)
-    pull.look(target)
+    look(target)
     target.chmod(0o400)
     if how is How.MOVE:
         file.unlink()
@@ -85,10 +85,11 @@ def _second_name(file: Path, target: Path) -> None:
 def remove(images: "Images", root: Path, name: str) -> None:
     """Take it out of the library, an unfinished download of it too."""
     directory = root / name
-    begun = pull.forget(root, name)
     own = images.own_files().get(name)
+    named = NAME.fullmatch(name) is not None
+    begun = named and forget_download(root, name)
     # Not by its manifest: that of a damaged one cannot be read.
-    if NAME.fullmatch(name) and directory.is_dir() and not directory.is_symlink():
+    if named and directory.is_dir() and not directory.is_symlink():
         take_away(root, directory)
     elif own:
         take_away(root, own)

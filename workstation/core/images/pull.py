@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -14,14 +14,12 @@ import httpx
 
 from workstation.core.images import checksums, download
 from workstation.core.images.checksums import Checksum
+from workstation.core.images.look import look
 from workstation.core.images.unpack import unpack
+from workstation.core.images.workshop import PART
 from workstation.core.imaging.work import in_thread
 from workstation.errors import BusyError, InvalidError, UsageError
 from workstation.model.image import CatalogImage, Packing
-from workstation.qemu import qcow2
-
-PART = ".part-"
-"""What the directory of an unfinished download begins with; the image's name follows."""
 
 _MARGIN = 4
 """So many times as large as its catalog says may a file be: new releases grow."""
@@ -71,14 +69,6 @@ async def pull(image: CatalogImage, root: Path, out: Path, tell: Tell) -> dict[s
     return {"origin": origin, "checksum": f"{wanted.algorithm}:{wanted.value}", "of": listed_at}
 
 
-def forget(root: Path, name: str) -> bool:
-    """Throw away what was downloaded of an image; whether there was anything."""
-    found = list((root / f"{PART}{name}").glob("*"))
-    for path in found:
-        path.unlink(missing_ok=True)
-    return bool(found)
-
-
 @contextmanager
 def _part(root: Path, image: CatalogImage) -> Iterator[Path]:
     """Where the download grows; one program at a time has it."""
@@ -92,7 +82,11 @@ def _part(root: Path, image: CatalogImage) -> Iterator[Path]:
             raise BusyError(
                 f"“{image.name}” is just being downloaded", hint="wait for it, or cancel that"
             ) from None
-        yield directory / "file"
+        try:
+            yield directory / "file"
+        finally:
+            with suppress(OSError):  # not empty: it is gone on with the next time
+                directory.rmdir()
     finally:
         os.close(held)
 
@@ -168,22 +162,3 @@ async def _unpack(image: CatalogImage, part: Path, target: Path, tell: Tell) -> 
         await asyncio.wait([running])
         running.exception()
         raise
-
-
-def look(path: Path) -> None:
-    """Refuse what would make QEMU open other files, or is not what its name says."""
-    if path.suffix == ".qcow2":
-        qcow2.check_self_contained(path)
-    if path.suffix == ".iso" and not _is_disc(path):
-        raise InvalidError(f"{path.name} is not a disc image", hint="look at what the file is")
-
-
-_DESCRIPTORS = 32768
-"""Where a disc's volume descriptors begin (ECMA-119, 7.2.1)."""
-
-
-def _is_disc(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(_DESCRIPTORS)
-        # ISO 9660, or UDF only.
-        return file.read(6)[1:] in (b"CD001", b"BEA01")

@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 UNFINISHED = ".building-"
+
+PART = ".part-"
+"""What the directory of an unfinished download begins with; the image's name follows."""
+
 LOCK = ".lock"
 
 
@@ -63,6 +67,14 @@ def locked(root: Path, how: int) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def forget_download(root: Path, name: str) -> bool:
+    """Throw away what was downloaded of an image; whether there was anything."""
+    found = list((root / f"{PART}{name}").glob("*"))
+    for path in found:
+        path.unlink(missing_ok=True)
+    return bool(found)
 
 
 def sweep(root: Path) -> None:

@@ -52,7 +52,8 @@ async def _disc(app: App[Any], station: Workstation) -> Answer:
 async def _disk(app: App[Any], station: Workstation) -> Answer:
     text = (
         "A disk image (.qcow2, .raw, .img), which is copied, or one of another program (.vmdk,"
-        " .vdi, .vhdx, .ova), which is converted. Nothing is copied by: workstation images add --link"
+        " .vdi, .vhdx, .ova), which is converted. To use one where it lies, say first: workstation"
+        " images add FILE --link"
     )
     path = await app.push_screen_wait(PathDialog("A disk file", text))
     if path and not path.lower().endswith(OURS):
