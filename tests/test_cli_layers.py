@@ -281,7 +281,7 @@ devices: {usb_tablet: false}
 boot:
   kernel: appliance/vmlinuz
   initrd: appliance/initrd
-  command_line: console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests
+  command_line: console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests no_timer_check
 drives: [{size: 64 MiB}]
 ready: appliance ready
 """

@@ -21,7 +21,9 @@ from workstation.paths import Paths
 
 pytestmark = pytest.mark.qemu
 
-COMMAND_LINE = "console=tty0 console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests"
+COMMAND_LINE = (
+    "console=tty0 console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests no_timer_check"
+)
 PATIENCE = 30.0
 PROMPT = r"demo\S*:\S*~\S*# "
 

@@ -36,7 +36,9 @@ SIGNS = string.ascii_letters + string.digits + string.punctuation
 
 def console(**changes: object) -> Profile:
     """The appliance with its shell on the screen and on the serial line."""
-    command_line = "console=tty0 console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests"
+    command_line = (
+        "console=tty0 console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests no_timer_check"
+    )
     basis: dict[str, object] = {
         "name": "console",
         "memory": "128 MiB",

@@ -20,7 +20,7 @@ from workstation.model.units import format_size
 from workstation.paths import MachinePaths
 from workstation.qemu import graph
 from workstation.qemu.kvm import cpu_flags
-from workstation.qemu.memory import save_memory
+from workstation.qemu.memory import RUNS_ON_MEANWHILE, save_memory
 from workstation.qemu.monitor import Monitor
 
 PICTURE = "screen.ppm"
@@ -212,13 +212,19 @@ async def _stand_still(
     monitor: Monitor, directory: Path, memory: Memory | None, progress: Progress
 ) -> None:
     if memory:
-        await write_memory(monitor, directory / memory.name, progress)
+        live = memory.accelerator in RUNS_ON_MEANWHILE
+        await write_memory(monitor, directory / memory.name, progress, live=live)
     else:
         await monitor.execute("stop")
 
 
-async def write_memory(monitor: Monitor, file: Path, progress: Progress) -> None:
-    """The guest's memory in a new file; the guest stands still at the return."""
+async def write_memory(monitor: Monitor, file: Path, progress: Progress, *, live: bool) -> None:
+    """The guest's memory in a new file; the guest stands still at the return.
+
+    With `live` it runs on while most of that is written.
+    """
+    if not live:
+        await monitor.execute("stop")
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         await save_memory(monitor, descriptor, progress)

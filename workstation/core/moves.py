@@ -84,7 +84,7 @@ async def suspend(machine: Machine, monitor: Monitor, progress: Progress) -> Non
     unfinished = directory / heads.UNFINISHED_MEMORY
     unfinished.unlink(missing_ok=True)
     try:
-        await write_memory(monitor, unfinished, progress)
+        await write_memory(monitor, unfinished, progress, live=False)
         unfinished.replace(directory / memory.name)
         await asyncio.to_thread(heads.sync, directory)
         head = history.head.model_copy(update={"resume": "head", "memory": memory})

@@ -31,7 +31,7 @@ class Snapshot(MachineCommand):
         question = SnapshotDialog(
             view.name,
             suggested=free_tag("snap", past),
-            live=view.state.live,
+            live=view.accelerator,
             trouble=lambda tag: tag_trouble(tag, past.tags),
         )
         wish = await desk.app.push_screen_wait(question)

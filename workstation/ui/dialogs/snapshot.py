@@ -31,7 +31,8 @@ class SnapshotDialog(Dialog[Wish | None]):
     name_box = getters.query_one("#name", Input)
     note_box = getters.query_one("#note", Input)
 
-    def __init__(self, machine: str, *, suggested: str, live: bool, trouble: Trouble) -> None:
+    def __init__(self, machine: str, *, suggested: str, live: str, trouble: Trouble) -> None:
+        """`live`: the accelerator that its guest runs under now; empty for none."""
         super().__init__(cancelled=None)
         self._machine, self._suggested = safe_line(machine, limit=40), suggested
         self._live, self._trouble = live, trouble
@@ -77,7 +78,9 @@ class SnapshotDialog(Dialog[Wish | None]):
         self.action_cancel()
 
 
-def _told(live: bool) -> str:
-    if live:
+def _told(live: str) -> str:
+    if live == "kvm":
         return "The guest runs on; it stands still for milliseconds."
+    if live:
+        return "The guest stands still while its memory is written: a second or so a GiB."
     return "Its disks are frozen as they are now, at once."
