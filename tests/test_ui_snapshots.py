@@ -24,6 +24,7 @@ from tests.fakes import (
     until,
 )
 from workstation.core.estimate import Estimate
+from workstation.core.session import Link
 from workstation.errors import InvalidError, LaunchError
 from workstation.model.events import Activity
 from workstation.model.host import Finding, HostFacts, Level
@@ -344,3 +345,66 @@ def test_library_with_a_live_screen(looks: Callable[..., None], size: tuple[int,
         await until(pilot, lambda: "▀" in shown(app))
 
     looks(station, size, at="sales-demo", step=drawn)
+
+
+async def _console(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+    await until(pilot, lambda: "sales-demo" in station.sessions)
+    await station.sessions["sales-demo"].begun.wait()
+    await until(pilot, lambda: "uptime" in shown(app))
+
+
+COLOURS = (
+    "\r\n\x1b[2J\x1b[H"
+    + "".join(
+        f"\x1b[3{n}m{n} dark \x1b[9{n}mbright \x1b[0;4{n}m back \x1b[0m\r\n" for n in range(8)
+    )
+    + "".join(f"\x1b[{n}mstyle {n}\x1b[0m " for n in (1, 2, 3, 4, 7, 8, 9))
+    + "\r\n"
+    + "".join(f"\x1b[48;2;{n * 6};80;{255 - n * 6}m " for n in range(40))
+    + "\x1b[0m\r\n漢字 kana かな e\u0301 \x1b(0lqqk\x1b(B\r\n$ "
+)
+
+
+@SIZES
+def test_console(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    async def step(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        await _console(app, station, pilot)
+        await station.sessions["sales-demo"].print(COLOURS.encode())
+        await until(pilot, lambda: "kana" in shown(app))
+
+    looks(library(), size, "c", at="sales-demo", step=step)
+
+
+@SIZES
+def test_console_menu(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    async def step(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        await _console(app, station, pilot)
+        await pilot.press("ctrl+backslash")
+        await until(pilot, lambda: "Leave" in shown(app))
+
+    looks(library(), size, "c", at="sales-demo", step=step)
+
+
+@SIZES
+def test_console_looking_back(looks: Callable[..., None], size: tuple[int, int]) -> None:
+    async def step(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        await _console(app, station, pilot)
+        lines = "".join(f"\r\nline {number}" for number in range(200))
+        await station.sessions["sales-demo"].print(lines.encode())
+        await pilot.press("ctrl+backslash", "slash", *"line 13", "enter")
+        await until(pilot, lambda: "rows up" in shown(app))
+
+    looks(library(), size, "c", at="sales-demo", step=step)
+
+
+@SIZES
+def test_console_of_a_machine_that_has_ended(
+    looks: Callable[..., None], size: tuple[int, int]
+) -> None:
+    async def step(app: WorkstationApp, station: FakeWorkstation, pilot: Pilot[Any]) -> None:
+        await _console(app, station, pilot)
+        station.change("sales-demo", state=State.OFF)
+        station.sessions["sales-demo"].turn(Link.OFF)
+        await until(pilot, lambda: "enter starts it" in shown(app))
+
+    looks(library(), size, "c", at="sales-demo", step=step)

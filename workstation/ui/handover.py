@@ -1,4 +1,4 @@
-"""Giving the terminal to another program, or to a raw console, for a while."""
+"""Giving the terminal to another program for a while."""
 
 from __future__ import annotations
 

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 
 class ConsoleCommand(Command["ConsoleScreen"]):
+    """Done at once: what is typed right after it must not come before it."""
+
     section = "The console"
+
+    def now(self, desk: ConsoleScreen) -> None:
+        raise NotImplementedError
+
+    async def run(self, desk: ConsoleScreen) -> None:
+        self.now(desk)
 
 
 class Leave(ConsoleCommand):
@@ -23,7 +31,7 @@ class Leave(ConsoleCommand):
     id, label = "console-leave", "Leave"
     keys = shown_key = "q"
 
-    async def run(self, desk: ConsoleScreen) -> None:
+    def now(self, desk: ConsoleScreen) -> None:
         desk.leave()
 
 
@@ -33,7 +41,7 @@ class LookBack(ConsoleCommand):
     id, label = "console-look", "Look back"
     keys, shown_key = "left_square_bracket,b", "["
 
-    async def run(self, desk: ConsoleScreen) -> None:
+    def now(self, desk: ConsoleScreen) -> None:
         desk.look_back(commanding=True)
 
 
@@ -43,7 +51,7 @@ class Search(ConsoleCommand):
     id, label = "console-search", "Search"
     keys, shown_key = "slash", "/"
 
-    async def run(self, desk: ConsoleScreen) -> None:
+    def now(self, desk: ConsoleScreen) -> None:
         desk.search()
 
 
@@ -57,7 +65,7 @@ class Copy(ConsoleCommand):
         look = desk.terminal.look
         return self.label if look and look.marked else "Copy screen"
 
-    async def run(self, desk: ConsoleScreen) -> None:
+    def now(self, desk: ConsoleScreen) -> None:
         desk.copy()
 
 
@@ -70,7 +78,7 @@ class Paste(ConsoleCommand):
     def available(self, desk: ConsoleScreen) -> bool:
         return bool(desk.app.clipboard)
 
-    async def run(self, desk: ConsoleScreen) -> None:
+    def now(self, desk: ConsoleScreen) -> None:
         desk.terminal.paste(desk.app.clipboard)
 
 
@@ -84,8 +92,8 @@ class TellSize(ConsoleCommand):
     def available(self, desk: ConsoleScreen) -> bool:
         return desk.is_open
 
-    async def run(self, desk: ConsoleScreen) -> None:
-        await desk.tell_size()
+    def now(self, desk: ConsoleScreen) -> None:
+        desk.tell_size()
 
 
 class Restore(ConsoleCommand):
@@ -94,7 +102,7 @@ class Restore(ConsoleCommand):
     id, label = "console-restore", "Restore terminal"
     keys = shown_key = "X"
 
-    async def run(self, desk: ConsoleScreen) -> None:
+    def now(self, desk: ConsoleScreen) -> None:
         desk.restore()
 
 

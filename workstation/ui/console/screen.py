@@ -16,7 +16,7 @@ from workstation.core.session import Link, Session
 from workstation.core.terminal.look import Look
 from workstation.model.text import safe_line
 from workstation.ui.commands.base import Command, bindings
-from workstation.ui.commands.console import COMMANDS
+from workstation.ui.commands.console import COMMANDS, ConsoleCommand
 from workstation.ui.console.search import SearchBox
 from workstation.ui.console.status import left_of, right_of
 from workstation.ui.console.view import TerminalView
@@ -58,6 +58,7 @@ class ConsoleScreen(Desk):
     )
 
     terminal = getters.query_one(TerminalView)
+    searching = getters.query_one(SearchBox)
     bar = getters.query_one("#console-bar", Bar)
 
     def __init__(self, station: Workstation, name: str) -> None:
@@ -166,6 +167,10 @@ class ConsoleScreen(Desk):
         """Whether it is ours. What is left to bubble finds its command."""
         if self._menu:
             return self._menu_pressed(event)
+        if self.searching.display:
+            # Typed before the line to type in had the keyboard.
+            self.searching.take(event)
+            return True
         if event.key == self._leave_key:
             self.leave()
         elif event.key == self._menu_key:
@@ -202,9 +207,19 @@ class ConsoleScreen(Desk):
         self._close_menu()
         if event.key in (self._menu_key, self._leave_key):
             return False
-        if event.key == "escape":
-            event.stop()
+        event.stop()
+        for own in self.commands.values():
+            if {event.key, event.character} & set(own.keys.split(",")):
+                self.action_command(own.id)
         return True
+
+    def action_command(self, command: str) -> None:
+        """The console's own are done before the next key."""
+        found = self.commands[command]
+        if not isinstance(found, ConsoleCommand):
+            super().action_command(command)
+        elif self.can(found):
+            found.now(self)
 
     def on_screen_suspend(self) -> None:
         if self.is_mounted:
@@ -243,8 +258,7 @@ class ConsoleScreen(Desk):
 
     def find(self, text: str | None = None, *, older: bool = True) -> None:
         """Go to the next place of the text, or of the one looked for last."""
-        box = self.query_one(SearchBox)
-        wanted = box.value if text is None else text
+        wanted = self.searching.value if text is None else text
         self.look_back(commanding=True)
         if self.terminal.look and not self.terminal.look.find(wanted, older=older):
             self.tell(f"“{wanted}” is not found {'above' if older else 'below'}")
@@ -275,7 +289,7 @@ class ConsoleScreen(Desk):
     def search(self) -> None:
         self.look_back(commanding=True)
         self.bar.display = False
-        self.query_one(SearchBox).open()
+        self.searching.open()
 
     @on(SearchBox.Wanted)
     def _search(self, wanted: SearchBox.Wanted) -> None:
@@ -292,6 +306,7 @@ class ConsoleScreen(Desk):
         self.tell(f"copied: {text.count(chr(10)) + 1} lines" if chr(10) in text else "copied")
         self.terminal.live()
 
+    @work(group="size", exclusive=True, exit_on_error=False)
     async def tell_size(self) -> None:
         """Through the agent, or else as if it were typed."""
         size = self.terminal.size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
@@ -26,8 +27,19 @@ class SearchBox(Input):
         self.cursor_blink = False  # a screen at rest is not painted
 
     def open(self) -> None:
+        """Begins empty: what was looked for last is what n goes on with."""
         self.display = True
         self.focus()
+
+    def take(self, event: events.Key) -> None:
+        """As if it had come here."""
+        event.stop()
+        if event.key == "enter":
+            self._done(self.value)
+        elif event.key == "escape":
+            self.action_drop()
+        elif event.is_printable and event.character:
+            self.insert_text_at_cursor(event.character)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
