@@ -226,7 +226,7 @@ async def test_looking_back_holds_still_while_the_guest_goes_on() -> None:
     async with console() as at:
         await at.prints("".join(f"\r\nline {number}" for number in range(100)), "line 99")
         await at.types("shift+pageup")
-        await at.sees("looking back: 22 rows up")
+        await at.sees("looking back 22 rows")
         assert "line 99" not in shown(at.app)
         before = shown(at.app).splitlines()[:23]
         await at.guest.print(b"\r\nmore of it" * 50)

@@ -392,7 +392,7 @@ def test_console_looking_back(looks: Callable[..., None], size: tuple[int, int])
         lines = "".join(f"\r\nline {number}" for number in range(200))
         await station.sessions["sales-demo"].print(lines.encode())
         await pilot.press("ctrl+backslash", "slash", *"line 13", "enter")
-        await until(pilot, lambda: "rows up" in shown(app))
+        await until(pilot, lambda: "looking back" in shown(app))
 
     looks(library(), size, "c", at="sales-demo", step=step)
 

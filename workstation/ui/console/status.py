@@ -41,8 +41,8 @@ def left_of(screen: ConsoleScreen) -> Content:
 def _news(screen: ConsoleScreen) -> Content | None:
     look = screen.terminal.look
     if look:
-        count = f"{look.below:,} rows up" if look.below else "at the end"
-        return Content.styled(f"looking back: {count}", "bold $text-accent")
+        count = f"{look.below:,} rows" if look.below else "at the end"
+        return Content.styled(f"looking back {count}", "bold $text-accent")
     if screen.can_start:
         return Content.styled("enter starts it", "bold $footer-key-foreground")
     if screen.session.link in _LINKS:
