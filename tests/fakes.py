@@ -22,7 +22,7 @@ from textual.pilot import Pilot
 from tests.fake_carry import FakeCarry, FakeInPlace
 from tests.fake_layers import NOW, FakeLayers, a_layer, demo_past, recent, screen_of_a_guest
 from tests.fake_making import FakeMaking
-from tests.fake_screens import FakeScreens
+from tests.fake_screens import FakeScreens, desktop
 from tests.fake_session import FakeSession
 from workstation.core.session import Link
 from workstation.core.workstation import Workstation
@@ -507,6 +507,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--storm", action="store_true", help="50 machines change 10 times a second")
     parser.add_argument("--calm", action="store_true", help="no long work")
     parser.add_argument("--empty", action="store_true")
+    parser.add_argument("--desktop", action="store_true", help="every machine has a screen")
     parser.add_argument("--no-qemu", action="store_true")
     options = parser.parse_args(argv)
 
@@ -525,6 +526,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             )  # fmt: skip
             station.past.pasts = {name: recent(demo_past(picture)) for name in station.machines}
             station.past.unsaved = dict.fromkeys(station.machines, 84 * 2**20)
+            if options.desktop:
+                station.screens.canvases = dict.fromkeys(station.machines, desktop())
         if options.no_qemu:
             station.facts = HostFacts(memory=24 * GIB)
             station.doctor[0] = Finding(

@@ -19,6 +19,7 @@ def run(make: Callable[[], Workstation]) -> int:
 
     # Collecting garbage while some 400 modules load costs a fifth of the time to the first frame.
     gc.disable()
+    from workstation.ui import replies  # noqa: F401 (before the terminal is read)
     from workstation.ui.app import WorkstationApp
 
     app = WorkstationApp(make)

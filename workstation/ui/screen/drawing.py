@@ -14,6 +14,7 @@ from workstation.ui.screen.window import Window
 
 if TYPE_CHECKING:
     from workstation.core.screen.look import Box, Look
+    from workstation.ui.screen.kitty import Pixels
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks whether a picture has become text."""
@@ -30,6 +31,8 @@ class Drawing:
         """Whether a text screen is shown as text."""
         self.reading = False
         """Whether it is shown so now."""
+        self.pixels: Pixels | None = None
+        """Draws pictures where the terminal has graphics."""
         self.window: Window | None = None
         """What is shown of a picture."""
         self.look_later = False
@@ -39,6 +42,8 @@ class Drawing:
 
     @property
     def strips(self) -> Sequence[Strip]:
+        if self.pixels and not self.reading:
+            return ()  # the cells below the pixels are blank
         return self._letters.strips if self.reading else self._halves.strips
 
     def draw(
@@ -57,6 +62,8 @@ class Drawing:
             self.clear()
         if reading:
             return self._letters.draw(look.text)
+        if self.pixels:
+            return list(range(size[1])) if damage is None else []
         self.window = self._halves.place(canvas, self.zoom, self.centre)
         return self._halves.draw(canvas, self.window, [canvas.box] if damage is None else damage)
 
@@ -86,7 +93,21 @@ class Drawing:
             return None
         if self.reading:
             return self._letters.to_guest(x, y, look.text, look.canvas)
+        if self.pixels and self.pixels.window:
+            cell = self.pixels.cell
+            return self.pixels.window.to_guest(x * cell.width, y * cell.height)
         return self.window.to_guest(x, 2 * y) if self.window else None  # two pixels a cell
+
+    def graphics(self, look: Look, pane: tuple[int, int, int, int]) -> str:
+        """What to write for a terminal with graphics; the pane in cells: left, top, columns and
+        rows."""
+        if self.pixels is None:
+            return ""
+        if self.reading or look.canvas is None:
+            return self.pixels.clear()
+        written = self.pixels.draw(look.canvas, pane, self.zoom, self.centre)
+        self.window = self.pixels.window
+        return written
 
     def pan(self, across: float, down: float) -> None:
         """By shares of what is shown, to the right and down."""

@@ -16,7 +16,9 @@ from workstation.ui.desk import Desk
 from workstation.ui.dialogs.guest_menu import Menu, items
 from workstation.ui.guest_keys import textual_key
 from workstation.ui.looks import look_of
+from workstation.ui.replies import ask
 from workstation.ui.screen.keys import chord_of, typed_by
+from workstation.ui.screen.kitty import QUESTION, SECONDS, Pixels, answered
 from workstation.ui.screen.terminal import Drain
 from workstation.ui.screen.view import GuestView
 from workstation.ui.widgets.lines import Bar
@@ -76,6 +78,8 @@ class GuestScreen(Desk):
         except WorkstationError as error:
             self._say(str(error), error.hint)
             return
+        if cell := answered(await ask(self.app, QUESTION, SECONDS)):
+            self.guest.drawing.pixels = Pixels(cell)
         clock = asyncio.get_running_loop().time
         async with aclosing(look.frames()) as frames:
             async for damage in frames:
@@ -111,6 +115,16 @@ class GuestScreen(Desk):
             Content(),
             Content.styled(safe_line(hint), "$text-muted"),
         )
+
+    def on_screen_suspend(self) -> None:
+        self.guest.take_graphics_away()
+
+    def on_screen_resume(self) -> None:
+        self.guest.draw()
+
+    def leave(self) -> None:
+        self.guest.take_graphics_away()
+        self.dismiss(None)
 
     # -- the status line ----------------------------------------------------
 
@@ -155,7 +169,7 @@ class GuestScreen(Desk):
     def _typed(self, event: GuestView.Typed) -> None:
         event.stop()
         if event.key == self._leave_key:
-            self.dismiss(None)
+            self.leave()
         elif event.key == self._menu_key:
             self.run_worker(self._open_menu(), group="menu", exclusive=True)
         elif not (self._look and self._look.canvas):
@@ -170,7 +184,7 @@ class GuestScreen(Desk):
         if key == "enter" and view and not view.state.live:
             self.run_worker(self._start(), group="start", exclusive=True, exit_on_error=False)
         elif key in ("escape", "q"):
-            self.dismiss(None)
+            self.leave()
 
     async def _start(self) -> None:
         from workstation.ui.commands.machine import start
@@ -183,7 +197,7 @@ class GuestScreen(Desk):
         elif key in ("z", "g"):
             self._do({"z": "zoom", "g": "grab"}[key])
         elif key in ("escape", "q"):
-            self.dismiss(None)
+            self.leave()
 
     def _pass_on(self, key: str, character: str | None) -> None:
         text = "" if self._held else typed_by(key, character)
@@ -230,7 +244,7 @@ class GuestScreen(Desk):
         verb, _, rest = action.partition(" ")
         match verb:
             case "leave":
-                self.dismiss(None)
+                self.leave()
             case "grab":
                 self.guest.grabbed = not self.guest.grabbed
             case "zoom":

@@ -67,6 +67,25 @@ class GuestView(Widget, can_focus=True):
             self.refresh(Region(0, row, self.size.width, 1))
         if self.drawing.look_later:
             self._later.resume()
+        if self.drawing.pixels:
+            self.call_after_refresh(self._write_graphics)
+
+    def _write_graphics(self) -> None:
+        """After the cells: the pixels lie over them."""
+        if self.look and self.screen.is_current:
+            left, top, columns, rows = self.region
+            self._write(self.drawing.graphics(self.look, (left, top, columns, rows)))
+
+    def take_graphics_away(self) -> None:
+        """Nothing else would: images stay when what is around them is drawn anew."""
+        if self.drawing.pixels:
+            self._write(self.drawing.pixels.clear())
+
+    def _write(self, text: str) -> None:
+        driver = self.app._driver
+        if text and driver:
+            driver.write(text)
+            driver.flush()
 
     def on_mount(self) -> None:
         self._later = self.set_interval(LOOK_AGAIN, self._look_now, pause=True)
@@ -78,6 +97,7 @@ class GuestView(Widget, can_focus=True):
     def say(self, *notes: Content) -> None:
         """Words in the middle, where there is nothing to draw."""
         self._notes = notes
+        self.take_graphics_away()
         self.drawing.clear()
         self.refresh()
 
@@ -111,6 +131,8 @@ class GuestView(Widget, can_focus=True):
         """In a word or two, for the status line."""
         if self.drawing.reading:
             return "text"
+        if self.drawing.pixels and self.drawing.window:
+            return "kitty graphics"
         return f"{self.drawing.window.scale:.0%}" if self.drawing.window else ""
 
     def toggle_text(self) -> None:
