@@ -28,6 +28,7 @@ ROWS = {
     "chain": "layers:chain",
     "export": "carry:export",
     "import": "carry:import_",
+    "open": "inplace:open_",
 }
 
 

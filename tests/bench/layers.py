@@ -42,8 +42,9 @@ REAL_PATHS = Paths.from_environment()
 async def running(place: Home, profile: Profile) -> AsyncIterator[Workstation]:
     """A guest at its shell."""
     found = await Images(REAL_PATHS).ensure("appliance")
-    place.paths.images.mkdir(parents=True)
-    place.paths.image("appliance").symlink_to(found.path)
+    place.paths.images.mkdir(parents=True, exist_ok=True)
+    if not place.paths.image("appliance").exists():
+        place.paths.image("appliance").symlink_to(found.path)
     async with place.station() as station:
         progress("booting the guest")
         await station.create(NAME, profile)
@@ -180,7 +181,7 @@ async def revert() -> list[Figure]:
                 return clock.seconds
 
             async def raw() -> float:
-                return await asyncio.to_thread(_raw_incoming, place, memory)
+                return await asyncio.to_thread(raw_incoming, place, memory)
 
             mine, other = await in_turns("revert", ours, raw, 9)
     return [
@@ -190,7 +191,7 @@ async def revert() -> list[Figure]:
     ]  # fmt: skip
 
 
-def _raw_incoming(place: Home, memory: Path) -> float:
+def raw_incoming(place: Home, memory: Path) -> float:
     record = run.read(place.paths.machine(NAME))
     assert record
     with memory.open("rb") as file:
