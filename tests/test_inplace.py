@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Shell, eventually
-from tests.laptops import carried, laptop, other_home, trust
-from tests.test_guest import awake
-from tests.test_layers import recall, remember, with_disk
+from tests.laptops import bundle, laptop, made, other_home, whole
+from tests.test_layers import recall, remember
 from workstation.core import heads, links
 from workstation.core.bundle.reader import open_bundle
 from workstation.core.workstation import Workstation
@@ -21,33 +20,9 @@ from workstation.model.machine import State
 from workstation.qemu import graph
 from workstation.qemu.monitor import Monitor
 
-__all__ = ["laptop", "other_home"]
+__all__ = ["bundle", "laptop", "made", "other_home"]
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("with_appliance")]
-
-
-@pytest.fixture
-async def bundle(station: Workstation, laptop: Workstation, tmp_path: Path) -> Path:
-    """A running machine with a history, in a file; the laptop that it comes from is gone."""
-    await awake(station, "one", with_disk())
-    await remember(station, "one", "first")
-    await station.layers.snapshot("one", "before")
-    await remember(station, "one", "second")
-    async with Shell.on(station, "one") as shell:
-        await shell.run("dd if=/dev/urandom of=/data/big bs=64k count=200; md5sum /data/big; sync")
-        await shell.run("SUM=$(md5sum </data/big); echo 3 >/proc/sys/vm/drop_caches")
-    file = tmp_path / "stick" / "one.vmbundle"
-    file.parent.mkdir()
-    trust(laptop, station)
-    await carried(station, "one", file)
-    return file
-
-
-async def whole(station: Workstation, name: str) -> bool:
-    """Whether the guest reads on its disk what it has in mind of it."""
-    async with Shell.on(station, name) as shell:
-        await shell.run("true")
-        return await shell.run('[ "$SUM" = "$(md5sum </data/big)" ] && echo same') == "same"
 
 
 def monitor(station: Workstation, name: str) -> Monitor:

@@ -76,6 +76,8 @@ def started(
             return f",fd={listener.fileno()},"
 
         words = [re.sub(r",fd=\d+,", listen, word) for word in argv]
+        # Its serial log goes into a pipe of the witness, who is not there.
+        words = [re.sub(r"/dev/fd/\d+", "/dev/null", word) for word in words]
         process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
