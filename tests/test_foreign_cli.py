@@ -25,6 +25,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     disk = samples.image(tmp_path, "vmdk", "-o", "subformat=streamOptimized", name="Old.dat")
     out, _ = workstation("import", disk, "--name", "web")
     assert out == "“web”: imported (disk image); workstation start web: it boots\n"
+    assert "2 of 2 are whole" in workstation("store", "check")[0]
     out, _ = workstation("export", "web", tmp_path, "--format", "ova", "--json")
     data = json.loads(out)
     assert data["files"] == [str(tmp_path / "web.ova")]

@@ -42,6 +42,7 @@ class Foreign:
                 error.hint = error.hint or "get it anew from where it came, or ask who made it"
                 raise
         station.machine(made.name)
+        await station.digest()
         return made
 
     async def look(self, path: Path) -> "Looked":
