@@ -56,8 +56,8 @@ async def adopt(
     kind, wanted = await asyncio.to_thread(recognise, path), name
     with ExitStack() as opened:
         source = await asyncio.to_thread(source_of, path, kind, opened)
-        if not wanted:
-            name = fresh_name(paths, plain_name(source.machine.name, plain_name(path.stem)))
+        said = plain_name(source.machine.name, plain_name(path.stem))
+        name = wanted or fresh_name(paths, said)
         library.check_new_name(paths, name)
         store = Store(paths)
         opened.enter_context(store.adding())
@@ -77,7 +77,7 @@ async def adopt(
                 # Somebody was quicker with that name, which nobody asked for.
                 if wanted or name not in names.names(paths):
                     raise
-                name = fresh_name(paths, name)
+                name = fresh_name(paths, said)
         work.keep_discs()
     return Imported(name, kind, (*dropped, *lost))
 
