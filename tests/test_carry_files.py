@@ -17,6 +17,7 @@ from workstation.core.bundle.export import Wish
 from workstation.core.bundle.reader import open_bundle
 from workstation.core.workstation import Workstation
 from workstation.errors import (
+    BusyError,
     HostError,
     InvalidError,
     NotFoundError,
@@ -220,7 +221,8 @@ async def test_an_encrypted_bundle_says_nothing_without_its_passphrase(
         await station.carry.export("one", file, Wish(passphrase="short"))
     await station.carry.export("one", file, Wish(passphrase=SECRET))
     content = file.read_bytes()
-    for word in (b'"one"', b"drives", b"tiny", b"QFI", expected(1)[:64]):
+    # Long enough that no random bytes are them.
+    for word in (b'"name":"one"', b'"drives"', b"QFI\xfb\0\0\0\3", expected(1)[:64]):
         assert word not in content
     for passphrase, what in (("", "is encrypted"), ("correct horses", "not the bundle's")):
         with pytest.raises(UsageError, match=what):
@@ -247,6 +249,7 @@ async def test_what_is_added_to_an_encrypted_bundle_is_encrypted_too(
     assert disk(laptop, "one")[: 2 * CHUNK] == expected(2)
 
 
+@pytest.mark.long
 async def test_damage_of_an_encrypted_bundle_is_refused(
     station: Workstation, laptop: Workstation, file: Path
 ) -> None:
@@ -280,6 +283,31 @@ async def test_what_is_there_is_not_written_over(station: Workstation, file: Pat
     with pytest.raises(UsageError, match="another machine"):
         await station.carry.export("other", file)
     assert file.read_bytes() == before
+
+
+async def test_a_place_that_is_not_there_is_said_before_anything_is_frozen(
+    station: Workstation, file: Path
+) -> None:
+    await made(station, 1)
+    put(station, "one", 2)
+    before = station.layers.store.ids()
+    with pytest.raises(UsageError, match="no directory"):
+        await station.carry.export("one", file.parent / "stick" / "one.vmbundle")
+    assert station.layers.store.ids() == before
+
+
+async def test_two_exports_onto_one_file_do_not_mix(station: Workstation, file: Path) -> None:
+    await made(station, 1)
+    await station.carry.export("one", file)
+    put(station, "one", 2)
+    await station.layers.snapshot("one", "s2")
+    done = await asyncio.gather(
+        *(station.carry.export("one", file) for _ in range(3)), return_exceptions=True
+    )
+    assert any(not isinstance(one, BaseException) for one in done)
+    assert all(isinstance(one, BusyError) for one in done if isinstance(one, BaseException))
+    await station.carry.inspect(file, verify_all=True)
+    assert len(open_bundle(file).ids()) == 2
 
 
 async def test_a_strangers_bundle_is_not_signed_anew(

@@ -43,7 +43,7 @@ def export(call: "Call") -> None:
         flatten=call.flatten,
         compress=bool(call.compress),
         memory=not call.no_memory,
-        passphrase=passphrase.new(call),
+        passphrase=passphrase.new(call, _target(call)),
     )
     done = asyncio.run(_export(call, wish))
     text = _exported(call.name, done)

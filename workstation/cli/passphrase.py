@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 _MOST = 4096
 
 
-def new(call: "Call") -> str:
-    """For a bundle that is to be encrypted; empty where that was not asked for."""
+def new(call: "Call", target: Path) -> str:
+    """For a bundle that is to be encrypted, or is there and is; empty for any other."""
     if not call.encrypt:
-        if call.passphrase_file:
+        found = known(call, target)
+        if found and not target.exists():
             raise UsageError("a passphrase is for --encrypt", hint="say that too")
-        return ""
+        return found
     if call.passphrase_file:
         return _read(call.passphrase_file)
     first = _typed("passphrase: ")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from workstation.core import digests, heads, moves
-from workstation.core.bundle import arrive, source
+from workstation.core.bundle import arrive, source, target
 from workstation.core.bundle.export import Plan, Wish, carried
 from workstation.core.bundle.keys import Keys
 from workstation.core.bundle.origin import may_load
@@ -41,6 +41,7 @@ def check_words(wish: Wish, store: Store, name: str, history: History) -> None:
 
 def to_add_to(path: Path, wish: Wish, keys: Keys, definition: Definition) -> Bundle | None:
     """The bundle that lies there; None for nothing. Raises UsageError where it is left alone."""
+    target.check_directory(path)
     if not path.exists():
         return None
     try:

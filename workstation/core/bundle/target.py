@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workstation.core import atomic, media
+from workstation.core.bundle import reader
 from workstation.core.bundle.writer import BundleWriter
 from workstation.errors import BusyError, HostError, UsageError
 from workstation.model.bundle import Lock
@@ -22,9 +23,7 @@ SPARE = 2**20
 
 def check_room(path: Path, size: int, existing: int = 0) -> None:
     """Raise HostError where a bundle of that size cannot lie there; `existing` bytes do already."""
-    directory = path.absolute().parent
-    if not directory.is_dir():
-        raise UsageError(f"there is no directory {directory}", hint="make it, or plug it in")
+    directory = check_directory(path)
     media.check_fits(path, size)
     found = os.statvfs(directory)
     free = found.f_bavail * found.f_frsize
@@ -34,6 +33,16 @@ def check_room(path: Path, size: int, existing: int = 0) -> None:
             f" free on the disk of {directory}",
             hint="make room there, or make it smaller: --compress zstd, --no-memory, --tag",
         )
+
+
+def check_directory(path: Path) -> Path:
+    """Where the file is to lie; raises UsageError or HostError where nothing can."""
+    directory = path.absolute().parent
+    if not directory.is_dir():
+        raise UsageError(f"there is no directory {directory}", hint="make it, or plug it in")
+    if not os.access(directory, os.W_OK):
+        raise HostError(f"{directory} cannot be written to", hint="choose another place")
+    return directory
 
 
 @contextmanager
@@ -90,6 +99,8 @@ def existing_file(path: Path, end: int) -> Iterator[BundleWriter]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(f"another export writes to {path}", hint="wait for it") from None
+        if reader.last_seal(path, descriptor, os.fstat(descriptor).st_size).end != end:
+            raise BusyError(f"another export has added to {path}", hint="export again")
         writer = BundleWriter(descriptor, end)
         try:
             yield writer
