@@ -17,7 +17,9 @@ TURNS = 9
 async def open_() -> list[Figure]:
     with home() as first, home() as second:
         files = [await _bundle(first, size) for size in SIZES]
-        async with second.station() as station, first.station() as maker:
+        # One command's front-end: an open screen would verify the disks behind it all the while.
+        alone = Workstation(second.paths, front_end="bench", watch=False)
+        async with alone as station, first.station() as maker:
             station.carry.keys.add(maker.carry.keys.own_fingerprint(), "the bench")
             memory = files[0].with_suffix(".memory")
 
