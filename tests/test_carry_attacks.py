@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.bundles import NOW, described, manifest
 from tests.conftest import tiny
 from workstation.core.bundle import tape
+from workstation.core.bundle.origin import may_load
 from workstation.core.bundle.reader import open_bundle
 from workstation.core.bundle.writer import BundleWriter
 from workstation.core.workstation import Workstation
@@ -54,6 +55,8 @@ def bundle(
     profile: Profile | None = None,
     change: Callable[[Manifest], Manifest] = lambda made: made,
     memory: bytes = b"",
+    memory_name: str = "memory",
+    key: Ed25519PrivateKey | None = None,
 ) -> None:
     """A bundle with one layer of one drive, signed by a stranger."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -64,9 +67,10 @@ def bundle(
         files = [described(name, data, writer.add(tape.file_name(identity, name), data))]
         needs = None
         if memory:
-            offset = writer.add(tape.file_name(identity, "memory"), memory)
-            files.append(described("memory", memory, offset))
+            offset = writer.add(tape.file_name(identity, memory_name), memory)
+            files.append(described(memory_name, memory, offset))
             needs = Memory(
+                name=memory_name,
                 machine_type="pc-q35-7.2", cpu_model="Nehalem-v1", accelerator="tcg",
                 qemu_version=(7, 2, 0),
             )  # fmt: skip
@@ -81,7 +85,7 @@ def bundle(
         if memory:
             machine = made.machine.model_copy(update={"resume": True})
             made = made.model_copy(update={"machine": machine})
-        writer.seal(change(made), Ed25519PrivateKey.generate())
+        writer.seal(change(made), key or Ed25519PrivateKey.generate())
     finally:
         os.close(descriptor)
 
@@ -310,3 +314,31 @@ async def test_memory_of_a_stranger_is_not_passed_on_under_ones_own_name(
     await station.carry.export("one", other)
     assert all(one.layer.memory is None for one in open_bundle(other).manifest.layers)
     assert b"no memory at all" not in other.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["memory", "mem"])
+async def test_memory_that_a_stranger_brought_first_is_not_vouched_for(
+    station: Workstation, tmp_path: Path, name: str
+) -> None:
+    """The same layer, and the same disk, with other memory: of somebody trusted, and not."""
+    file, disk, key = tmp_path / "one.vmbundle", image(tmp_path), Ed25519PrivateKey.generate()
+    bundle(file, disk, memory=b"the stranger's", memory_name=name)
+    await station.carry.import_file(file)
+    bundle(file, disk, memory=b"the friend's", key=key)
+    station.carry.keys.add(open_bundle(file).signer, "friend")
+    with pytest.raises(InvalidError, match="holds something else"):
+        await station.carry.import_file(file)
+
+
+async def test_what_a_stranger_brought_and_a_friend_signed_too_is_the_friends(
+    station: Workstation, tmp_path: Path
+) -> None:
+    file, disk, key = tmp_path / "one.vmbundle", image(tmp_path), Ed25519PrivateKey.generate()
+    bundle(file, disk, memory=b"the same")
+    await station.carry.import_file(file)
+    bundle(file, disk, memory=b"the same", key=key)
+    station.carry.keys.add(open_bundle(file).signer, "friend")
+    came = await station.carry.import_file(file)
+    assert (came.shared, came.resumes) == (1, True)
+    layer = station.layers.names_of(came.name).head.layer or ""
+    assert may_load(station.layers.store, station.carry.keys, layer)

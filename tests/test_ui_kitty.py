@@ -109,6 +109,5 @@ def test_what_a_terminal_answers(answers: list[str], cell: Cell | None) -> None:
 def test_without_a_question_nothing_is_kept_from_the_keyboard() -> None:
     parser = Replies()
     assert [str(event) for event in parser.feed("\x1b_G")] == [
-        str(event)
-        for event in Replies.__mro__[1]().feed("\x1b_G")
+        str(event) for event in Replies.__mro__[1]().feed("\x1b_G")
     ]

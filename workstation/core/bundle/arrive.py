@@ -118,7 +118,11 @@ def _contents(stored: StoredLayer) -> dict[str, Content]:
 
 
 def _same(store: Store, layer: Layer, contents: dict[str, Content]) -> None:
-    if layer.parent != store.read(layer.id).parent:
+    mine = store.read(layer.id)
+    both = mine.memory and layer.memory
+    if (mine.parent, mine.drives) != (layer.parent, layer.drives):
+        raise _other(layer.id)
+    if both and mine.memory != layer.memory:
         raise _other(layer.id)
     _same_files(store, layer.id, contents)
 
