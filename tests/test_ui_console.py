@@ -162,7 +162,7 @@ async def test_help_and_palette_know_the_consoles_commands() -> None:
         await until(at.pilot, lambda: isinstance(at.app.screen, HelpDialog))
         assert "What you type goes to the guest" in shown(at.app)
         await at.types("escape", MENU, "ctrl+p")
-        await at.sees("Set the guest's size")
+        await at.sees("Set size")
 
 
 async def test_a_command_can_be_clicked() -> None:

@@ -63,7 +63,7 @@ class Copy(ConsoleCommand):
 
     def label_on(self, desk: ConsoleScreen) -> str:
         look = desk.terminal.look
-        return self.label if look and look.marked else "Copy screen"
+        return "Copy marked" if look and look.marked else self.label
 
     def now(self, desk: ConsoleScreen) -> None:
         desk.copy()
@@ -86,7 +86,7 @@ class TellSize(ConsoleCommand):
     """Tell the guest how large its terminal is: through its agent, or by typing stty at its
     prompt."""
 
-    id, label = "console-size", "Set the guest's size"
+    id, label = "console-size", "Set size"
     keys = shown_key = "z"
 
     def available(self, desk: ConsoleScreen) -> bool:

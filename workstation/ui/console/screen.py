@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,7 @@ from textual.binding import BindingType
 
 from workstation.core.guest_size import command
 from workstation.core.session import Link, Session
-from workstation.core.terminal.look import Look
+from workstation.core.terminal.look import Look as Looked
 from workstation.model.text import safe_line
 from workstation.ui.commands.base import Command, bindings
 from workstation.ui.commands.console import COMMANDS, ConsoleCommand
@@ -23,6 +23,7 @@ from workstation.ui.console.view import TerminalView
 from workstation.ui.desk import Desk
 from workstation.ui.feed import Batch, Feed
 from workstation.ui.guest_keys import textual_key
+from workstation.ui.looks import LOOKS, PANIC, PROBLEM, Look
 from workstation.ui.widgets.footer import Footer
 from workstation.ui.widgets.lines import Bar
 
@@ -86,6 +87,9 @@ class ConsoleScreen(Desk):
     @property
     def takes_keys(self) -> bool:
         return not self._menu and self.terminal.has_focus
+
+    def signs(self) -> Iterable[Look]:
+        return (*LOOKS.values(), PANIC, PROBLEM)
 
     # -- life ---------------------------------------------------------------
 
@@ -300,7 +304,7 @@ class ConsoleScreen(Desk):
 
     def copy(self) -> None:
         """To the clipboard of the person's terminal: they have asked for it."""
-        look = self.terminal.look or Look(self.terminal.emulator)
+        look = self.terminal.look or Looked(self.terminal.emulator)
         text = look.text() or look.visible_text()
         self.app.copy_to_clipboard(text)
         self.tell(f"copied: {text.count(chr(10)) + 1} lines" if chr(10) in text else "copied")
