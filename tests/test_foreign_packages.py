@@ -13,7 +13,8 @@ from tests.conftest import base, chain
 from tests.test_foreign_images import nothing_is_left
 from workstation.core.foreign import xml
 from workstation.core.foreign.manifest import parse_manifest
-from workstation.core.foreign.ovf_read import in_bytes, read_ovf
+from workstation.core.foreign.ovf_read import read_ovf
+from workstation.core.foreign.ovf_words import in_bytes
 from workstation.core.foreign.piece import Piece
 from workstation.core.foreign.tar import members
 from workstation.core.workstation import Workstation

@@ -5,7 +5,7 @@
     piece.py        a stretch of a stranger's file, opened once
     headers.py, vmdk.py, whole.py    disk images: harmless? whole?
     package.py, tar.py, manifest.py  OVA and OVF: their files, and whether they are whole
-    ovf_read.py, libvirt_read.py, quickemu.py    descriptions, to a Described
+    ovf_read.py, ovf_words.py, libvirt_read.py, quickemu.py    descriptions, to a Described
     described.py, sources.py, unpack.py, limits.py, adopt.py    from that to a machine
     boots.py        how a bare disk boots
     look.py         the same without making anything

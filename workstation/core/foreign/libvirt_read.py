@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from workstation.core.foreign import xml
 from workstation.core.foreign.described import DEFAULT_MEMORY, Adapter, Described, Medium
-from workstation.core.foreign.ovf_read import whole_number
+from workstation.core.foreign.ovf_words import whole_number
 from workstation.errors import InvalidError
 from workstation.model.profile import Bus, Clock, Family, Firmware, Nic
 

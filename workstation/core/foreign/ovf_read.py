@@ -1,12 +1,19 @@
 """An OVF description (DSP0243 1.x and 2.x), as VirtualBox, VMware and virt-v2v write it."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from workstation.core.foreign import xml
 from workstation.core.foreign.described import DEFAULT_MEMORY, Adapter, Described, Medium
+from workstation.core.foreign.ovf_words import (
+    NICS,
+    as_mac,
+    family_of,
+    format_of,
+    in_bytes,
+    whole_number,
+)
 from workstation.errors import InvalidError
 from workstation.model.profile import Bus, Clock, Family, Firmware, Nic
 
@@ -35,34 +42,6 @@ class Ovf(NamedTuple):
     machine: Described
     files: dict[str, File]
     """By name; media refer to them by name."""
-
-
-# -- numbers ------------------------------------------------------------------------
-
-_WORDS = {"byte": 0, "bytes": 0, "b": 0, "kb": 10, "kilobytes": 10, "mb": 20, "megabytes": 20,
-          "gb": 30, "gigabytes": 30, "tb": 40, "terabytes": 40}  # fmt: skip
-_POWER = re.compile(r"byte(?:\*(\d{1,4})\^(\d{1,2}))?")
-_LARGEST = 2**63
-
-
-def in_bytes(number: str, units: str) -> int:
-    """`4` of `byte * 2^30`, or of `GigaBytes`; raises InvalidError for what is neither."""
-    words = units.replace(" ", "").lower()
-    match = _POWER.fullmatch(words)
-    if match:
-        factor: int = int(match[1] or 1) ** int(match[2] or 1)
-    elif words in _WORDS:
-        factor = 2 ** _WORDS[words]
-    else:
-        raise InvalidError(f"“{units}” is no unit of bytes")
-    return min(whole_number(number) * factor, _LARGEST)
-
-
-def whole_number(text: str) -> int:
-    """Raises InvalidError for what is none."""
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise InvalidError(f"“{text}” is no number")
-    return int(text)
 
 
 # -- the document ---------------------------------------------------------------------
@@ -149,7 +128,7 @@ class _Reader:
         self._ours = dict(_our_words(system))
 
     def machine(self) -> Described:
-        family = _family(xml.first(self._system, "OperatingSystemSection"))
+        family = family_of(xml.first(self._system, "OperatingSystemSection"))
         firmware = self._firmware()
         disks, discs = tuple(self._disks()), tuple(self._discs())
         on_ide = any(disk.bus is Bus.IDE for disk in disks)
@@ -242,7 +221,7 @@ class _Reader:
         reference = xml.attribute(disk, "fileRef")
         if not reference:
             return Medium("", "", size, bus)
-        return Medium(self._file(reference), _format(xml.attribute(disk, "format")), size, bus)
+        return Medium(self._file(reference), format_of(xml.attribute(disk, "format")), size, bus)
 
     def _file(self, reference: str) -> str:
         if reference not in self._files:
@@ -276,10 +255,10 @@ class _Reader:
     def _adapters(self) -> Iterator[Adapter]:
         for item in self._items:
             if item.kind == _NIC:
-                model = _NICS.get(item.subtype, Nic.E1000)
-                if item.subtype not in _NICS:
+                model = NICS.get(item.subtype, Nic.E1000)
+                if item.subtype not in NICS:
                     self._dropped.append(f"the {item.subtype} adapter: an e1000 instead")
-                yield Adapter(model, _mac(item.text("Address")))
+                yield Adapter(model, as_mac(item.text("Address")))
 
     def _drop_the_rest(self) -> None:
         used = {_CPU, _MEMORY, _DISK, _CD, _DVD, _NIC, _SOUND} | _SILENT
@@ -331,40 +310,3 @@ def _our_words(system: "Element") -> Iterator[tuple[str, str]]:
     for one in system:
         if one.tag == f"{{{OURS}}}WorkstationSection":
             yield from ((xml.local(key), value) for key, value in one.items())
-
-
-_NICS = {"e1000": Nic.E1000, "e1000e": Nic.E1000E, "virtio": Nic.VIRTIO,
-         "rtl8139": Nic.RTL8139}  # fmt: skip
-
-
-def _mac(text: str) -> str:
-    digits = re.sub(r"[^0-9a-f]", "", text.lower())
-    return ":".join(digits[at : at + 2] for at in range(0, 12, 2)) if len(digits) == 12 else ""
-
-
-def _format(url: str) -> str:
-    """A key of `headers.DRIVERS`; empty where the format's name says none of them."""
-    words = url.lower()
-    for sign, name in (("vmdk", "vmdk"), ("qcow2", "qcow2"), ("vhdx", "vhdx"), ("vhd", "vhd"),
-                       ("iso", "iso"), ("#raw", "raw")):  # fmt: skip
-        if sign in words:
-            return name
-    return ""
-
-
-_LINUX = re.compile(
-    r"linux|debian|ubuntu|red ?hat|rhel|centos|fedora|suse|sles|oracle|arch|gentoo|alma|rocky"
-    r"|coreos|photon|alpine|asianux|amazon|mandr"
-)
-
-
-def _family(section: "Element | None") -> Family:
-    box = xml.text(section, "OSType")
-    words = f"{xml.text(section, 'Description')} {xml.attribute(section, 'osType')} {box}".lower()
-    if "bsd" in words:
-        return Family.BSD
-    if "darwin" not in words and ("windows" in words or "win" in words):
-        return Family.WINDOWS
-    if _LINUX.search(words) or xml.attribute(section, "id") in ("36", "101"):
-        return Family.LINUX
-    return Family.OTHER
