@@ -81,6 +81,8 @@ async def test_virt_v2v_converts_a_debian(station: Workstation, tmp_path: Path) 
     if "supermin exited" in said or "guestfs_launch failed" in said:
         pytest.skip("libguestfs cannot run here: it needs a kernel in /boot")
     assert "to run on KVM" in said, said
+    if "nbdkit is not installed" in said or "nbdcopy command failed" in said:
+        pytest.skip("virt-v2v has converted it, and lacks nbdkit or nbdcopy to write it")
     if done.returncode:
         assert "grub2-mkconfig" in said, said
     else:
