@@ -54,6 +54,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, paths: Paths) -> None:
     target = tmp_path / "web.vdi"
     _, words = workstation("export", "web", target, "--format", "vdi", "--flatten", code=2)
     assert "--flatten is for bundles" in words
+    _, words = workstation("export", "web", target, "--format", "vdi", "--encrypt", code=2)
+    assert "--encrypt is for bundles" in words
     _, words = workstation("export", "web", "-", "--format", "vdi", code=2)
     assert "only bundles go through a pipe" in words
     _, words = workstation("import", tmp_path / "web.raw", "--load-memory", "x", code=2)

@@ -21,7 +21,7 @@ _SUFFIXES = {"libvirt": "xml"}
 
 def export(call: "Call") -> None:
     """A machine as another program takes it."""
-    for option in ("since", "flatten", "compress", "no_memory"):
+    for option in ("since", "flatten", "compress", "no_memory", "encrypt", "passphrase_file"):
         if getattr(call, option):
             raise UsageError(
                 f"--{option.replace('_', '-')} is for bundles, and --format {call.format} is none",
@@ -64,6 +64,8 @@ def import_(call: "Call") -> None:
     """A machine of what another program has made."""
     if call.load_memory:
         raise UsageError("only bundles hold memory", hint="leave --load-memory out")
+    if call.passphrase_file:
+        raise UsageError("only bundles have a passphrase", hint="leave --passphrase-file out")
     done = asyncio.run(_import(call))
     if call.json:
         data = {"name": done.name, "kind": str(done.kind), "left_out": done.dropped}
