@@ -70,12 +70,13 @@ p.yaml:16:10: drives[1].bus: found “virtoi”; allowed: virtio, scsi, sata, id
 “virtio”?
 p.yaml:17:12: drives[2].size: a drive has between 1 MiB and 64 TiB
 p.yaml:17:26: drives[2].cache: found true; allowed: writeback, none, writethrough, unsafe
-p.yaml:19:16: networks[0].forwards[0]: write HOST:GUEST: “8080:80”, “5353:53/udp” or \
-“0.0.0.0:8080:80”; found “x”
-p.yaml:19:21: networks[0].forwards[1]: ports are numbers from 1 to 65535; found “99999:80”
+p.yaml:19:16: networks[0].forwards[0]: write HOST:GUEST: “8080:80”, “5353:53/udp”, \
+“0.0.0.0:8080:80” or “8000-8010:8000-8010”; found “x”
+p.yaml:19:21: networks[0].forwards[1]: ports are numbers from 1 to 65535, the smaller one \
+first; found “99999:80”
 p.yaml:20:10: networks[0].mac: found “52:54:00:12:34:5G”; allowed: a local address in lower case, \
 such as “52:54:00:12:34:56”
-p.yaml:22:15: networks[1].forwards: an unplugged network forwards nothing
+p.yaml:22:15: networks[1].forwards: only a network of mode user or passt forwards ports
 p.yaml:24:5: shares[0].tag: this key is missing; allowed: 1 to 30 letters, digits, “_” and “-”
 p.yaml:24:11: shares[0].path: found “relative”; allowed: a directory’s absolute path, or one that \
 begins with ~/

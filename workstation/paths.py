@@ -24,6 +24,7 @@
     $XDG_CONFIG_HOME/workstation/                settings.yaml, profiles/
     $XDG_CACHE_HOME/workstation/                 images/, host.json, index.json, fault.txt
     $XDG_RUNTIME_DIR/workstation/NAME/           sockets and their locks, mode 0700
+    $XDG_RUNTIME_DIR/workstation/.net/           the hubs of private networks
 
 What is quick to start takes roots.py instead: loading `pathlib` takes long.
 """
@@ -140,6 +141,13 @@ class Paths:
 
     def image(self, name: str) -> Path:
         return self.images / name
+
+    def network(self, name: str) -> Path:
+        """Where machines plug into a private network: no machine's name begins with a dot."""
+        return self.runtime / ".net" / f"{name}.sock"
+
+    def network_lock(self, name: str) -> Path:
+        return self.network(name).with_suffix(".lock")
 
     def prepare(self) -> None:
         """Make the roots, private to this user; raise HostError where one is somebody else's."""

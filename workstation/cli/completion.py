@@ -64,3 +64,10 @@ def recipes() -> list[str]:
     from workstation.core.images import Images
 
     return Images(Paths.from_environment()).recipes()
+
+
+def usb_kinds() -> list[str]:
+    """What is plugged in, as `VENDOR:PRODUCT`."""
+    from workstation.core.usb import plugged_in
+
+    return [device.kind for device in plugged_in()]

@@ -17,11 +17,11 @@ from workstation.errors import InvalidError, UsageError
 from workstation.model.host import HostFacts
 from workstation.model.layer import Head, History, Layer, LayerFile
 from workstation.model.machine import Definition
-from workstation.model.profile import Cpu, Drive, Firmware, Network, Profile
+from workstation.model.profile import Cpu, Drive, Firmware, Network, Profile, Share
 from workstation.model.units import format_size
 from workstation.paths import MachinePaths, Paths
 from workstation.profile.dump import dump_definition
-from workstation.qemu import image, qcow2
+from workstation.qemu import image, qcow2, virtiofs
 from workstation.qemu.argv import PORTABLE_CPU
 from workstation.qemu.blockdev import Format
 from workstation.qemu.firmware import find_firmware
@@ -75,8 +75,16 @@ def pin(profile: Profile, facts: HostFacts, name: str) -> Profile:
             "machine": machine,
             "cpu": profile.cpu.model_copy(update={"model": model}),
             "networks": tuple(n if n.mac else _with_mac(n) for n in profile.networks),
+            "shares": tuple(_with_mode(share, facts) for share in profile.shares),
         }
     )
+
+
+def _with_mode(share: Share, facts: HostFacts) -> Share:
+    if share.mode != "auto":
+        return share
+    works = not virtiofs.trouble(facts.virtiofsd, writable=share.writable)
+    return share.model_copy(update={"mode": "virtiofs" if works else "9p"})
 
 
 def _check_cpu(model: str, facts: HostFacts) -> None:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from workstation.core import heads, run
 from workstation.core.guest.still import hold, let_go
+from workstation.core.in_force import in_force
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, carried_out, link_head, moving, named
 from workstation.core.store import Store
@@ -80,7 +81,8 @@ def _gather(
     machine: Machine, store: Store, directory: Path, head: Head, wish: Wish, memory: Memory | None
 ) -> Layer:
     """Put the layer's files in the directory, all but its memory and the TPM's state."""
-    if not machine.definition:
+    profile = in_force(machine)
+    if not profile:
         raise NotAllowedError(f"the file of “{machine.name}” has problems", hint="edit it first")
     layer = Layer(
         id=directory.name,
@@ -88,7 +90,7 @@ def _gather(
         created=datetime.now(UTC).replace(microsecond=0),
         note=wish.note,
         machine=machine.name,
-        profile=machine.definition.profile,
+        profile=profile,
         drives=link_head(machine.paths, head.id, directory),
         memory=memory,
         picture=PICTURE if (directory / PICTURE).exists() else None,
@@ -107,9 +109,9 @@ def _copy_tpm(machine: MachinePaths, directory: Path) -> None:
 def provenance(machine: Machine) -> Memory:
     """What a QEMU must be to take the memory of the one that runs."""
     record = run.read(machine.paths)
-    if not record or not machine.definition:
+    profile = in_force(machine)
+    if not record or not profile:
         raise NotAllowedError(f"“{machine.name}” does not run")
-    profile = machine.definition.profile
     version = tuple(int(part) for part in record.qemu_version.split("."))
     sees_the_cpu = record.accelerator == "kvm" and profile.cpu.model in ("host", "max")
     return Memory(
@@ -169,7 +171,7 @@ async def freeze_live(machine: Machine, store: Store, wish: Wish, progress: Prog
     monitor, paths = monitor_of(machine), machine.paths
     history = heads.read_history(paths)
     old, new = history.head, heads.new_id()
-    profile = machine.definition.profile if machine.definition else None
+    profile = in_force(machine)
     check_room(paths.data, profile.memory if wish.memory and profile else 0)
     running = await is_running(monitor)
     layer_id = heads.new_id()
@@ -239,7 +241,7 @@ async def is_running(monitor: Monitor) -> bool:
 
 async def _switch(machine: Machine, monitor: Monitor, head: str, *, go_on: bool) -> None:
     overlays = {file.stem: file for file in sorted(machine.paths.head(head).glob("*.qcow2"))}
-    profile = machine.definition.profile if machine.definition else None
+    profile = in_force(machine)
     drives = profile.drives if profile else ()
     caches = {f"drive{number}": drive.cache for number, drive in enumerate(drives)}
     try:

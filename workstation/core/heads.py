@@ -79,6 +79,16 @@ def _make_head(machine: MachinePaths, sizes: Mapping[str, int], head: str) -> No
     sync(machine.head(head))
 
 
+async def add_overlay(machine: MachinePaths, head: str, drive: str, size: int) -> None:
+    """One more blank overlay in a head, that lasts."""
+    await asyncio.to_thread(_add_overlay, machine, head, drive, size)
+
+
+def _add_overlay(machine: MachinePaths, head: str, drive: str, size: int) -> None:
+    qcow2.create_blank(machine.overlay(head, drive), size)
+    sync(machine.head(head))
+
+
 def sizes_of(machine: MachinePaths, head: str) -> dict[str, int]:
     """The virtual size in bytes of each overlay of a head."""
     return {

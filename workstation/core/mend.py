@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 from workstation.core import atomic, heads, run
 from workstation.core.collect import collect_quietly
 from workstation.core.guest.still import let_go
+from workstation.core.in_force import in_force
 from workstation.core.machine import Machine
 from workstation.core.resume import finish_resume
 from workstation.core.store import Store
@@ -205,7 +206,8 @@ async def _complete(machine: Machine, store: Store, history: History, pending: P
 async def _without_memory(machine: Machine, store: Store, history: History) -> str:
     """A layer of the old head's disks; what else the move had gathered is gone."""
     with store.making() as directory:
-        if not machine.definition:
+        profile = in_force(machine)
+        if not profile:
             raise WorkstationError(f"{machine.paths.file} has problems", hint="edit it first")
         layer = Layer(
             id=directory.name,
@@ -213,7 +215,7 @@ async def _without_memory(machine: Machine, store: Store, history: History) -> s
             created=datetime.now(UTC).replace(microsecond=0),
             note="its snapshot was cut off, and has no memory",
             machine=machine.name,
-            profile=machine.definition.profile,
+            profile=profile,
             drives=link_head(machine.paths, history.head.id, directory),
         )
         store.describe(layer, directory)

@@ -9,21 +9,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from workstation.core import heads
+from workstation.core.forwards import free_forwards
 from workstation.core.images import Images
+from workstation.core.lan.plug import cables
 from workstation.core.provision import seed
 from workstation.core.settings import load_settings
 from workstation.core.store import Store
 from workstation.errors import HostError, NotFoundError
 from workstation.model.host import HostFacts
 from workstation.model.machine import Definition
-from workstation.model.profile import Accelerator, Firmware, Forward, Network, Share
+from workstation.model.profile import Accelerator, Firmware, Forward, Share
 from workstation.paths import MONITORS, MachinePaths, Paths
-from workstation.qemu import line_log
+from workstation.qemu import line_log, virtiofs
 from workstation.qemu.argv import Launch
 from workstation.qemu.firmware import find_firmware
-
-PORTS_TRIED = 200
-"""How far above the port that was asked for a free one is looked for."""
 
 
 @contextmanager
@@ -45,6 +44,7 @@ def prepared(
     _fresh_runtime(machine)
     with ExitStack() as sockets:
         listeners = _listen(machine, definition, sockets)
+        listeners |= cables(paths, definition, sockets)
         helpers = _pairs(definition, sockets, listeners)
         with_uefi = profile.boot.firmware is not Firmware.BIOS
         yield Launch(
@@ -100,8 +100,11 @@ def _listen(machine: MachinePaths, definition: Definition, sockets: ExitStack) -
 def _pairs(definition: Definition, sockets: ExitStack, ours: dict[str, int]) -> dict[str, int]:
     """Connected pairs: QEMU's ends are added to `ours`, the helpers' are returned."""
     profile = definition.profile
-    helped = profile.devices.tpm or any(share.mode == "virtiofs" for share in profile.shares)
-    names = [*(["leash"] if helped else []), *(["tpm"] if profile.devices.tpm else [])]
+    served = any(share.mode == "virtiofs" for share in profile.shares)
+    passts = [f"net{n}" for n, one in enumerate(profile.networks) if one.mode == "passt"]
+    helped = profile.devices.tpm or served or passts
+    tpm = ["tpm"] if profile.devices.tpm else []
+    names = [*(["leash"] if helped else []), *tpm, *passts]
     theirs = {}
     for name in names:
         one, other = map(sockets.enter_context, socket.socketpair())
@@ -142,42 +145,16 @@ def _directory(written: str) -> Path:
     return path.resolve()
 
 
-def free_forwards(networks: tuple[Network, ...]) -> tuple[tuple[Forward, ...], ...]:
-    """Each network's forwards, a taken host port replaced by the next free one above it."""
-    chosen: set[tuple[str, int]] = set()
-
-    def place(forward: Forward) -> Forward:
-        for port in range(forward.host, min(forward.host + PORTS_TRIED, 65536)):
-            key = (forward.protocol, port)
-            if key not in chosen and is_free(forward, port):
-                chosen.add(key)
-                return forward.model_copy(update={"host": port})
-        raise HostError(
-            f"no host port is free from {forward.host} on for the forward {forward}",
-            hint="give the forward another host port: workstation edit",
-        )
-
-    return tuple(tuple(place(forward) for forward in network.forwards) for network in networks)
-
-
-def is_free(forward: Forward, port: int) -> bool:
-    kind = socket.SOCK_STREAM if forward.protocol == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET, kind) as probe:
-        if kind == socket.SOCK_STREAM:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((forward.address, port))
-        except OSError:
-            return False
-    return True
-
-
 def start_helpers(launch: Launch) -> None:
     """Start what QEMU talks to besides us; each ends when QEMU does, or did not even start."""
     if launch.profile.devices.serial:
         _keep_log(launch)
     if launch.profile.devices.tpm:
         _start_swtpm(launch)
+    networks = zip(launch.profile.networks, launch.forwards, strict=True)
+    for number, (network, forwards) in enumerate(networks):
+        if network.mode == "passt":
+            _start_passt(launch, f"net{number}", forwards)
     shares = zip(launch.profile.shares, launch.shares, strict=True)
     for number, (share, directory) in enumerate(shares):
         if share.mode == "virtiofs":
@@ -223,21 +200,36 @@ def _start_swtpm(launch: Launch) -> None:
     _start(launch, argv, launch.helpers["tpm"], launch.paths.tpm_log, state)
 
 
-def _start_virtiofsd(launch: Launch, name: str, share: Share, directory: Path) -> None:
-    program = launch.facts.virtiofsd
+def _start_passt(launch: Launch, name: str, forwards: tuple[Forward, ...]) -> None:
+    program = launch.facts.passt
     if not program:
         raise HostError(
-            f"the share “{share.tag}” wants virtiofs, and virtiofsd is not installed",
-            hint="install the package virtiofsd, or set the share's mode to 9p",
+            f"“{launch.paths.name}” has a network of mode passt, and passt is not installed",
+            hint="install the package passt, or set the network's mode to user",
         )
-    known = subprocess.run([program, "--help"], capture_output=True, timeout=10, check=False).stdout
-    needed = ["--shared-dir"] if share.writable else ["--shared-dir", "--readonly"]
-    if any(option.encode() not in known for option in needed):
+    argv = [program, "--foreground", "--quiet", f"--fd={_HELPERS_SOCKET}"]
+    for option, protocol in (("--tcp-ports", "tcp"), ("--udp-ports", "udp")):
+        ports = [_passt_port(one) for one in forwards if one.protocol == protocol]
+        argv += [word for port in ports or ["none"] for word in (option, port)]
+    log = launch.paths.data / f"{name}.log"
+    _start(launch, argv, launch.helpers[name], log, Path("/"))
+
+
+def _passt_port(forward: Forward) -> str:
+    """As passt(1) writes it."""
+    host, guest = ([port for port, _ in forward.pairs()], [port for _, port in forward.pairs()])
+    return f"{forward.address}/{host[0]}-{host[-1]}:{guest[0]}-{guest[-1]}"
+
+
+def _start_virtiofsd(launch: Launch, name: str, share: Share, directory: Path) -> None:
+    program = launch.facts.virtiofsd
+    if trouble := virtiofs.trouble(program, writable=share.writable):
         raise HostError(
-            f"the share “{share.tag}” wants virtiofs, and {program} is too old for it",
+            f"the share “{share.tag}” wants virtiofs, and {trouble}",
             hint="set the share's mode to 9p, or install virtiofsd 1.10 or newer",
         )
-    argv = [program, f"--shared-dir={directory}", f"--fd={_HELPERS_SOCKET}", *needed[1:]]
+    argv = [program, f"--shared-dir={directory}", f"--fd={_HELPERS_SOCKET}"]
+    argv += [] if share.writable else ["--readonly"]
     # It listens on a socket that is there before it starts, as QEMU's own do.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(launch.paths.share_socket(name)))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from workstation.core import heads
 from workstation.core.agent import set_clock
+from workstation.core.in_force import in_force
 from workstation.core.machine import Machine
 from workstation.core.store import ORIGIN, Source, Store
 from workstation.errors import HostError, WorkstationError
@@ -147,7 +148,8 @@ async def go_on(machine: Machine, monitor: Monitor) -> None:
 
 async def plug(machine: Machine, monitor: Monitor, *, up: bool) -> None:
     """Plug the guest's network cables in, or pull them out."""
-    networks = machine.definition.profile.networks if machine.definition else ()
+    profile = in_force(machine)
+    networks = profile.networks if profile else ()
     for number in range(len(networks)):
         await monitor.execute("set_link", name=f"net{number}-device", up=up)
 

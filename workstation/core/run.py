@@ -8,7 +8,7 @@ moment, and the next one still knows. Imported by `workstation list`: quick modu
 import json
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from workstation.core import atomic
 from workstation.paths import MachinePaths
@@ -29,6 +29,8 @@ class Record(NamedTuple):
     forwards: list[list[str]]
     """Per network, the forwards in force, as the profile writes them."""
     argv: list[str]
+    profile: dict[str, Any] | None = None
+    """The hardware that the guest has: as it was started, and with what was plugged in since."""
     ended_by: str = ""
     """Who was about to end it by force; such an end is no crash."""
 

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext, suppres
 from dataclasses import replace
 
 from workstation.core import library, run
+from workstation.core.fitting import fit
+from workstation.core.in_force import as_it_slept, plain
 from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, mend, moving
@@ -69,6 +71,10 @@ async def start(
         with open_memory(machine, store, facts, choice.accelerator) as memory:
             resuming = memory is not None
             async with moving(machine, store, Pending(running=True)) if resuming else nullcontext():
+                if resuming:
+                    definition = as_it_slept(machine, definition)
+                else:
+                    await fit(machine.paths, store, facts, definition.profile)
                 with prepared(
                     paths, machine.paths, definition, facts, choice.accelerator, store
                 ) as launch:
@@ -120,6 +126,7 @@ def _record(launch: Launch, argv: list[str], choice: Choice) -> run.Record:
         qemu_version=".".join(map(str, launch.facts.qemu_version)),
         forwards=[[str(forward) for forward in network] for network in launch.forwards],
         argv=argv,
+        profile=plain(launch.profile),
     )
 
 

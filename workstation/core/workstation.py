@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Self
 
 from workstation.core import admission, library, names, ready, serial, verbs
 from workstation.core.activities import Activities, Progress
+from workstation.core.change.room import Changes
 from workstation.core.collect import collect_quietly
 from workstation.core.create import create_machine
 from workstation.core.demo import run_demo
+from workstation.core.fitting import check_drives
 from workstation.core.foreign.station import Foreign
 from workstation.core.guest.room import Guests
 from workstation.core.images import Images
@@ -95,6 +97,7 @@ class Workstation:
         self.making = Making(self)
         self.screens = Screens(self)
         self.foreign = Foreign(self)
+        self.changes = Changes(self)
         self._undigested = asyncio.Event()
 
     # -- life ---------------------------------------------------------------
@@ -458,6 +461,8 @@ class Workstation:
         old = machine.definition
         if old and new.uuid != old.uuid:
             raise InvalidError("the uuid is the machine's identity: it stays as it is")
+        if old:
+            check_drives(old.profile, new.profile)
         with verbs.holding(machine, Verb.EDIT, self.front_end):
             from workstation.core import atomic
 

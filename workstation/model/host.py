@@ -64,6 +64,7 @@ class HostFacts:
     firmware: tuple[FirmwareFiles, ...] = ()
     swtpm: str = ""
     virtiofsd: str = ""
+    passt: str = ""
     audio: str = "none"
     """QEMU's audio driver that works here: `pa`, `pipewire`, or `none`."""
     cpus: int = 1

@@ -4,30 +4,27 @@ One class a section of the YAML; `extra="forbid"` makes an unknown key an error.
 `docs/profiles.md` says what each key becomes in QEMU.
 """
 
-import re
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     Field,
-    PlainSerializer,
     StringConstraints,
-    WithJsonSchema,
     field_validator,
-    model_validator,
 )
 
 from workstation.model.misfit import Misfit, repeated
+from workstation.model.network import Forward as Forward
+from workstation.model.network import Network as Network
+from workstation.model.network import Nic as Nic
 from workstation.model.provision import Answers, Provision
 from workstation.model.scalars import (
     MACHINE_PATTERN,
     Flag,
     ImageRef,
     Line,
-    Mac,
     Name,
-    Port,
     Tag,
     in_words,
 )
@@ -37,6 +34,9 @@ from workstation.model.section import Section as Section
 
 MOST_CPUS = 255
 """More need an interrupt controller that older guests do not know (x2APIC)."""
+
+MOST_SLOTS = 8
+"""Each is a PCI Express port; firmware reserves addresses for each."""
 
 
 class Family(StrEnum):
@@ -71,11 +71,22 @@ class Cpu(Section):
     """Cores in each socket."""
     threads: Annotated[int, Field(ge=1, le=8, strict=True)] = 1
     """Threads of each core; CPUs in all are sockets x cores x threads."""
+    most: Annotated[int, Field(ge=1, le=MOST_CPUS, strict=True)] | None = None
+    """Cores that there may be in all: up to that, `cores` can be raised while it runs."""
 
     @property
     def count(self) -> int:
         """Virtual CPUs in all."""
         return self.sockets * self.cores * self.threads
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.most is None:
+            return
+        if self.sockets != 1 or self.threads != 1:
+            what = "CPUs are added core by core: with most there is one socket, and one thread each"
+            yield Misfit(what, "most", ("sockets", "threads"))
+        elif self.cores > self.most:
+            yield Misfit(f"{self.cores} cores are more than most allows", "most", ("cores",))
 
 
 class Boot(Section):
@@ -128,92 +139,21 @@ class Drive(Section):
     """What the host keeps: `none` passes its page cache by, `unsafe` ignores flushes."""
     discard: Flag = True
     """Give freed blocks back to the host."""
+    slot: Annotated[int, Field(ge=0, lt=MOST_SLOTS, strict=True)] | None = None
+    """The hot-plug slot that it sits in; chosen when it is added while the machine runs."""
 
     def misfits(self) -> Iterator[Misfit]:
         if self.size is None and self.image is None:
             yield Misfit("a drive needs a size, an image, or both", "", ("size", "image"))
         if self.size is not None and not 2**20 <= self.size <= 2**46:
             yield Misfit("a drive has between 1 MiB and 64 TiB", "size")
+        if self.slot is not None and self.bus is not Bus.VIRTIO:
+            yield Misfit("only a virtio drive sits in a slot", "slot", ("bus",))
 
 
 class Cdrom(Section):
     image: ImageRef | None = None
     """The disc; without one the drive is empty."""
-
-
-class Forward(Section):
-    """A port of the host that leads into the guest."""
-
-    host: Port
-    """Port of this computer."""
-    guest: Port
-    """Port of the guest."""
-    protocol: Literal["tcp", "udp"] = "tcp"
-    address: Literal["127.0.0.1", "0.0.0.0"] = "127.0.0.1"  # noqa: S104 (a choice, not a default)
-    """127.0.0.1 (this computer only) or 0.0.0.0 (everybody who can reach it)."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        match = re.fullmatch(
-            r"(?:(127\.0\.0\.1|0\.0\.0\.0):)?([0-9]{1,5}):([0-9]{1,5})(?:/(tcp|udp))?", value
-        )
-        if not match:
-            raise ValueError("write HOST:GUEST: “8080:80”, “5353:53/udp” or “0.0.0.0:8080:80”")
-        if not all(1 <= int(port) <= 65535 for port in match.group(2, 3)):
-            raise ValueError("ports are numbers from 1 to 65535")
-        parts = {
-            "address": match[1],
-            "host": int(match[2]),
-            "guest": int(match[3]),
-            "protocol": match[4],
-        }
-        return {key: part for key, part in parts.items() if part is not None}
-
-    def __str__(self) -> str:
-        address = "" if self.address == "127.0.0.1" else f"{self.address}:"
-        protocol = "" if self.protocol == "tcp" else f"/{self.protocol}"
-        return f"{address}{self.host}:{self.guest}{protocol}"
-
-
-ForwardText = Annotated[
-    Forward,
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": r"^([0-9.]+:)?[0-9]{1,5}:[0-9]{1,5}(/(tcp|udp))?$",
-            "patternErrorMessage": "HOST:GUEST such as “8080:80”, “5353:53/udp”"
-            " or “0.0.0.0:8080:80”",
-        }
-    ),
-]
-
-
-class Nic(StrEnum):
-    VIRTIO = "virtio"
-    E1000E = "e1000e"
-    E1000 = "e1000"
-    RTL8139 = "rtl8139"
-
-
-class Network(Section):
-    mode: Literal["user", "none"] = "user"
-    """`user`: the guest reaches out through the host; `none`: an unplugged adapter."""
-    restrict: Flag = False
-    """Cut the guest off from everything but its forwards."""
-    model: Nic = Nic.VIRTIO
-    """The adapter that the guest sees."""
-    mac: Mac | None = None
-    """The adapter's address; chosen and pinned when the machine is made."""
-    forwards: Annotated[tuple[ForwardText, ...], Field(max_length=64)] = ()
-    """Ports of this computer that lead into the guest: `8080:80`."""
-
-    def misfits(self) -> Iterator[Misfit]:
-        if self.mode == "none" and self.forwards:
-            yield Misfit("an unplugged network forwards nothing", "forwards", ("mode",))
 
 
 class Share(Section):
@@ -229,10 +169,19 @@ class Share(Section):
         in_words("1 to 30 letters, digits, “_” and “-”"),
     ]
     """The name by which the guest mounts it."""
-    mode: Literal["9p", "virtiofs"] = "9p"
-    """`9p` needs nothing more; `virtiofs` is faster and needs virtiofsd."""
+    mode: Literal["auto", "9p", "virtiofs"] = "auto"
+    """`9p` needs nothing more; `virtiofs` is faster and needs virtiofsd; `auto` is `virtiofs`
+    where that works when the machine is made, and `9p` elsewhere."""
     writable: Flag = False
     """Whether the guest may change what is in it."""
+
+
+UsbText = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$"),
+    in_words("VENDOR:PRODUCT in lower case, as “workstation usb list” prints it: “046d:c52b”"),
+]
+"""A kind of USB device: its vendor's and its product's number, each 4 hexadecimal digits."""
 
 
 class Display(Section):
@@ -281,6 +230,8 @@ class Machine(Section):
     """Hyper-V enlightenments: Windows runs better with them."""
     gdb: Flag = False
     """A gdb stub on a unix socket, for kernel work."""
+    slots: Annotated[int, Field(ge=0, le=MOST_SLOTS, strict=True)] = 4
+    """Free slots, into which disks can be plugged while it runs."""
 
     @property
     def chipset(self) -> Literal["pc", "q35", "microvm"]:
@@ -323,6 +274,8 @@ class Profile(Section):
     """Network adapters; one behind the host where the key is missing."""
     shares: Annotated[tuple[Share, ...], Field(max_length=8)] = ()
     """Directories of this computer that the guest can mount."""
+    usb: Annotated[tuple[UsbText, ...], Field(max_length=8)] = ()
+    """USB devices of this computer that the guest gets: `VENDOR:PRODUCT`."""
     display: Display = Display()
     """The screen."""
     devices: Devices = Devices()
@@ -361,10 +314,12 @@ class Profile(Section):
             if network.mac
         )
         yield from repeated(
-            (f"networks[{n}].forwards[{m}]", f"host port {forward.host}/{forward.protocol}")
+            (f"networks[{n}].forwards[{m}]", f"host port {host}/{forward.protocol}")
             for n, network in enumerate(self.networks)
             for m, forward in enumerate(network.forwards)
+            for host, _ in forward.pairs()
         )
+        yield from repeated((f"usb[{n}]", device) for n, device in enumerate(self.usb))
 
     def _boot_misfits(self) -> Iterator[Misfit]:
         chipset, firmware = self.machine.chipset, self.boot.firmware
@@ -390,6 +345,15 @@ class Profile(Section):
         if Bus.IDE in buses and self.machine.chipset != "pc":
             what = "the ide bus needs machine.type pc: write sata or virtio"
             yield Misfit(what, f"drives[{buses.index(Bus.IDE)}].bus", ("machine.type",))
+        yield from repeated(
+            (f"drives[{n}].slot", f"slot {drive.slot}")
+            for n, drive in enumerate(self.drives)
+            if drive.slot is not None
+        )
+        for number, drive in enumerate(self.drives):
+            if drive.slot is not None and drive.slot >= self.machine.slots:
+                what = f"the machine has {self.machine.slots} slots, counted from 0"
+                yield Misfit(what, f"drives[{number}].slot", ("machine.slots",))
         if buses.count(Bus.IDE) > 4:
             yield Misfit("the ide bus takes at most 4 drives", "drives")
         if buses.count(Bus.SATA) + len(self.cdroms) > 6:

@@ -4,14 +4,11 @@ Every option is a fixed word, JSON, or a string of our own making; `docs/profile
 key of a profile becomes which of them.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from workstation.errors import HostError
-from workstation.model.host import FirmwareFiles, HostFacts
-from workstation.model.machine import Definition
 from workstation.model.profile import (
     Accelerator,
     Bus,
@@ -19,14 +16,14 @@ from workstation.model.profile import (
     Clock,
     Cpu,
     Display,
-    Forward,
-    Network,
-    Nic,
     Profile,
     Share,
 )
-from workstation.paths import MONITORS, MachinePaths
-from workstation.qemu.blockdev import DiskFile, chain
+from workstation.paths import MONITORS
+from workstation.qemu.blockdev import chain
+from workstation.qemu.launch import Launch as Launch
+from workstation.qemu.launch import boot_index, device
+from workstation.qemu.netdev import networks
 from workstation.qemu.options import as_json, quoted, switch
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -42,57 +39,6 @@ HYPERV = (
 )
 """Enlightenments that all Windows versions since 7 take (QEMU's docs/system/i386/hyperv.rst)."""
 
-_NICS = {
-    Nic.VIRTIO: "virtio-net-pci",
-    Nic.E1000E: "e1000e",
-    Nic.E1000: "e1000",
-    Nic.RTL8139: "rtl8139",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """All that one start of a machine needs beyond its definition."""
-
-    paths: MachinePaths
-    definition: Definition
-    facts: HostFacts
-    accelerator: Accelerator
-    """KVM or TCG."""
-    drives: tuple[tuple[DiskFile, ...], ...] = ()
-    """A chain per drive of the profile, from the head to the base."""
-    discs: tuple[Path | None, ...] = ()
-    """A file per CD drive of the profile; None is an empty drive."""
-    kernel: Path | None = None
-    initrd: Path | None = None
-    ignition: Path | None = None
-    """What Ignition in the guest sets its system up by."""
-    firmware: FirmwareFiles | None = None
-    nvram: tuple[DiskFile, ...] = ()
-    """The UEFI variables' chain, with `firmware`."""
-    forwards: tuple[tuple[Forward, ...], ...] = ()
-    """Per network of the profile, with the host ports that are really free."""
-    shares: tuple[Path, ...] = ()
-    """The directory of each share of the profile, resolved."""
-    helpers: Mapping[str, int] = field(default_factory=dict)
-    """Descriptors that helper processes get: `tpm`, `leash`, whose other end QEMU holds, and
-    `serial-log`, out of which comes what the guest prints."""
-    listeners: Mapping[str, int] = field(default_factory=dict)
-    """Descriptors of sockets that listen already: `monitor0`…, `serial`, `agent`; of the
-    pipe `serial-log`; with a TPM, of a socket that is connected to it: `tpm`."""
-    log_size: int = 2**22
-    """Bytes of what the guest prints on a line that are kept at least."""
-    incoming: int | None = None
-    """Descriptor of the memory to go on from; QEMU then waits for `cont`."""
-
-    @property
-    def profile(self) -> Profile:
-        return self.definition.profile
-
-    @property
-    def microvm(self) -> bool:
-        return self.profile.machine.type == "microvm"
-
 
 def command_line(launch: Launch) -> list[str]:
     """QEMU's argv, the program first."""
@@ -101,23 +47,19 @@ def command_line(launch: Launch) -> list[str]:
         _firmware,
         _boot,
         _monitors,
+        _slots,
         _drives,
         _cdroms,
-        _networks,
+        networks,
         _shares,
         _display,
         _devices,
+        _usb,
         _tpm,
         _debug,
         _incoming,
     )
     return [launch.facts.qemu, *(word for part in parts for word in part(launch))]
-
-
-def _device(driver: str, **properties: object) -> tuple[str, str]:
-    """Properties that are None are left to QEMU."""
-    given = {key: value for key, value in properties.items() if value is not None}
-    return "-device", as_json({"driver": driver, **given})
 
 
 def _machine(launch: Launch) -> Iterator[str]:
@@ -128,8 +70,9 @@ def _machine(launch: Launch) -> Iterator[str]:
     yield from ("-machine", ",".join(_machine_words(launch)), "-accel", launch.accelerator)
     yield from ("-cpu", _cpu_words(profile, launch.accelerator))
     cpu = profile.cpu
-    topology = f"sockets={cpu.sockets},cores={cpu.cores},threads={cpu.threads}"
-    yield from ("-smp", f"cpus={cpu.count},{topology}")
+    most = "" if cpu.most is None else f"maxcpus={cpu.most},"
+    topology = f"sockets={cpu.sockets},cores={cpu.most or cpu.cores},threads={cpu.threads}"
+    yield from ("-smp", f"cpus={cpu.count},{most}{topology}")
     yield from ("-m", f"size={profile.memory // 2**20}M")
     if _shared_memory(profile):
         memory = {"qom-type": "memory-backend-memfd", "id": "ram", "share": True}
@@ -197,14 +140,6 @@ def _boot(launch: Launch) -> Iterator[str]:
         yield from ("-fw_cfg", f"name=opt/com.coreos/config,file={quoted(launch.ignition)}")
 
 
-def _boot_index(profile: Profile, kind: str, number: int) -> int | None:
-    """Place in the boot order, from 0; None leaves the device out of it."""
-    if profile.boot.kernel:
-        return None  # the kernel takes the first place, and there is no second
-    order = profile.boot.order or ("disk", "cdrom")
-    return order.index(kind) * 20 + number if kind in order else None
-
-
 def _listener(launch: Launch, name: str, *words: str) -> tuple[str, str]:
     """A chardev on a socket that listens already, so that clients may connect at once."""
     options = (f"id={name}", f"fd={launch.listeners[name]}", "server=on", "wait=off", *words)
@@ -226,9 +161,17 @@ def _monitors(launch: Launch) -> Iterator[str]:
 def _controllers(profile: Profile) -> Iterator[str]:
     buses = {drive.bus for drive in profile.drives}
     if Bus.SCSI in buses:
-        yield from _device("virtio-scsi-pci", id="scsi")
+        yield from device("virtio-scsi-pci", id="scsi")
     if Bus.SATA in buses or profile.cdroms:
-        yield from _device("ich9-ahci", id="sata")
+        yield from device("ich9-ahci", id="sata")
+
+
+def _slots(launch: Launch) -> Iterator[str]:
+    """A pc can take devices on its one bus; a q35 in ports of their own."""
+    if launch.profile.machine.chipset == "q35":
+        for number in range(launch.profile.machine.slots):
+            place = {"chassis": number + 1, "slot": number + 1}
+            yield from device("pcie-root-port", id=f"slot{number}", **place)
 
 
 def _drives(launch: Launch) -> Iterator[str]:
@@ -238,17 +181,36 @@ def _drives(launch: Launch) -> Iterator[str]:
     for number, (drive, files) in enumerate(zip(profile.drives, launch.drives, strict=True)):
         name = f"drive{number}"
         yield from chain(name, files, cache=drive.cache, discard=drive.discard)
-        common: dict[str, object] = {
-            "id": f"{name}-device",
-            "drive": name,
-            "bootindex": _boot_index(profile, "disk", number),
-            "write-cache": switch(drive.cache is not Cache.WRITETHROUGH),
-        }
-        if drive.bus is not Bus.NVME:
-            # A full host disk pauses the guest instead of failing its writes.
-            common |= {"werror": "stop", "rerror": "stop"}
+        common = disk_properties(profile, number)
+        common["bootindex"] = boot_index(profile, "disk", number)
         yield from _disk(drive.bus, ports[drive.bus], name, common)
         ports[drive.bus] += 1
+
+
+def disk_properties(profile: Profile, number: int) -> dict[str, Any]:
+    """What a disk's device has wherever it sits, plugged in before the start or after."""
+    drive, name = profile.drives[number], f"drive{number}"
+    properties: dict[str, Any] = {
+        "id": f"{name}-device",
+        "drive": name,
+        "write-cache": switch(drive.cache is not Cache.WRITETHROUGH),
+    }
+    if drive.bus is not Bus.NVME:
+        # A full host disk pauses the guest instead of failing its writes.
+        properties |= {"werror": "stop", "rerror": "stop"}
+    if drive.slot is not None:
+        properties |= slot_place(profile.machine.chipset, drive.slot)
+    return properties
+
+
+def slot_place(chipset: str, slot: int) -> dict[str, object]:
+    """Where a slot is. On a pc, far behind what QEMU places by itself."""
+    if chipset == "pc":
+        return {"bus": "pci.0", "addr": f"{_FIRST_PC_SLOT + slot:#x}"}
+    return {"bus": f"slot{slot}"}
+
+
+_FIRST_PC_SLOT = 0x18
 
 
 def _disk(bus: Bus, port: int, name: str, common: dict[str, object]) -> tuple[str, str]:
@@ -259,7 +221,7 @@ def _disk(bus: Bus, port: int, name: str, common: dict[str, object]) -> tuple[st
         Bus.IDE: {"driver": "ide-hd", "bus": f"ide.{port // 2}", "unit": port % 2},
         Bus.NVME: {"driver": "nvme", "serial": name},
     }
-    return _device(**{**placed[bus], **common})
+    return device(**{**placed[bus], **common})
 
 
 def _cdroms(launch: Launch) -> Iterator[str]:
@@ -268,46 +230,19 @@ def _cdroms(launch: Launch) -> Iterator[str]:
     for number, disc in enumerate(launch.discs):
         name = f"cdrom{number}"
         if disc:
-            node = {"driver": "raw", "node-name": name, "read-only": True, "file": _file(disc)}
-            yield from ("-blockdev", as_json(node))
-        yield from _device(
+            yield from ("-blockdev", as_json(disc_node(name, disc)))
+        yield from device(
             "ide-cd",
             id=f"{name}-device",
             bus=f"sata.{first + number}",
             drive=name if disc else None,
-            bootindex=_boot_index(profile, "cdrom", number),
+            bootindex=boot_index(profile, "cdrom", number),
         )
 
 
-def _networks(launch: Launch) -> Iterator[str]:
-    networks = zip(launch.profile.networks, launch.forwards, strict=True)
-    for number, (network, forwards) in enumerate(networks):
-        name = f"net{number}"
-        yield from ("-netdev", as_json(_netdev(launch.paths, name, network, forwards)))
-        index = _boot_index(launch.profile, "network", number)
-        yield from _device(
-            _NICS[network.model],
-            id=f"{name}-device",
-            netdev=name,
-            mac=network.mac,
-            bootindex=index,
-            # The boot ROM costs time, and it is a file that other hosts may lack.
-            romfile="" if index is None else None,
-        )
-
-
-def _netdev(
-    paths: MachinePaths, name: str, network: Network, forwards: tuple[Forward, ...]
-) -> dict[str, object]:
-    if network.mode == "none":
-        # A socket to which nobody connects: the guest sees an adapter that nobody answers.
-        address = {"type": "unix", "path": str(paths.cable(name))}
-        return {"type": "stream", "id": name, "server": True, "addr": address}
-    rules = [
-        {"str": f"{rule.protocol}:{rule.address}:{rule.host}-:{rule.guest}"} for rule in forwards
-    ]
-    user: dict[str, object] = {"type": "user", "id": name, "restrict": network.restrict}
-    return {**user, "hostfwd": rules} if rules else user
+def disc_node(name: str, disc: Path) -> dict[str, Any]:
+    """A CD's image as a block node."""
+    return {"driver": "raw", "node-name": name, "read-only": True, "file": _file(disc)}
 
 
 def _shares(launch: Launch) -> Iterator[str]:
@@ -317,10 +252,10 @@ def _shares(launch: Launch) -> Iterator[str]:
         if share.mode == "virtiofs":
             socket = quoted(launch.paths.share_socket(name))
             yield from ("-chardev", f"socket,id={name},path={socket}")
-            yield from _device("vhost-user-fs-pci", chardev=name, tag=share.tag)
+            yield from device("vhost-user-fs-pci", chardev=name, tag=share.tag)
         else:
             yield from ("-fsdev", _fsdev(name, share, directory))
-            yield from _device("virtio-9p-pci", fsdev=name, mount_tag=share.tag)
+            yield from device("virtio-9p-pci", fsdev=name, mount_tag=share.tag)
 
 
 def _fsdev(name: str, share: Share, directory: Path) -> str:
@@ -339,7 +274,7 @@ def _display(launch: Launch) -> Iterator[str]:
     driver = "VGA" if display.adapter == "std" else "virtio-vga"
     size = {"xres": display.width, "yres": display.height}
     memory = {"vgamem_mb": _video_memory(display)} if display.adapter == "std" else {}
-    yield from _device(driver, id="video", **size, **memory)
+    yield from device(driver, id="video", **size, **memory)
     # “vnc=” is said because a path may hold “=”, which would make its beginning a key.
     # By itself QEMU waits 10 ms after each key, and drops what exceeds 1024 events of its queue,
     # three a key: a text of 200 letters came out as rubbish.
@@ -354,33 +289,50 @@ def _video_memory(display: Display) -> int:
 
 def _devices(launch: Launch) -> Iterator[str]:
     devices = launch.profile.devices
+    if devices.usb_tablet or launch.profile.usb:
+        yield from device("qemu-xhci", id="usb")
     if devices.usb_tablet:
-        yield from _device("qemu-xhci", id="usb")
-        yield from _device("usb-tablet", id="tablet", bus="usb.0")
+        yield from device("usb-tablet", id="tablet", bus="usb.0")
     if devices.sound == "hda":
         yield from ("-audiodev", f"{launch.facts.audio},id=audio")
-        yield from _device("ich9-intel-hda", id="sound")
-        yield from _device("hda-duplex", audiodev="audio", bus="sound.0")
+        yield from device("ich9-intel-hda", id="sound")
+        yield from device("hda-duplex", audiodev="audio", bus="sound.0")
     if devices.rng:
         source = {"qom-type": "rng-random", "id": "entropy", "filename": "/dev/urandom"}
         yield from ("-object", as_json(source))
-        yield from _device("virtio-rng-pci", id="rng", rng="entropy")
+        yield from device("virtio-rng-pci", id="rng", rng="entropy")
     with_console = devices.serial and devices.console == "virtio"
     if devices.agent:
         yield from _listener(launch, "agent")
     if devices.agent or with_console:
-        yield from _device("virtio-serial-pci", id="ports")
+        yield from device("virtio-serial-pci", id="ports")
     if with_console:
         # Port 0 is the one that a guest takes for a console before it knows the others.
-        yield from _device("virtconsole", id="console", chardev="serial", nr=0)
+        yield from device("virtconsole", id="console", chardev="serial", nr=0)
     if devices.agent:
         port = "org.qemu.guest_agent.0"
-        yield from _device("virtserialport", id="agent-port", chardev="agent", name=port)
+        yield from device("virtserialport", id="agent-port", chardev="agent", name=port)
     if devices.balloon:
         reporting = {"free-page-reporting": True}
-        yield from _device("virtio-balloon-pci", id="balloon", **reporting)
+        yield from device("virtio-balloon-pci", id="balloon", **reporting)
     if devices.panic:
-        yield from _device("pvpanic-pci" if launch.microvm else "pvpanic", id="panic")
+        yield from device("pvpanic-pci" if launch.microvm else "pvpanic", id="panic")
+
+
+def _usb(launch: Launch) -> Iterator[str]:
+    for kind in launch.profile.usb:
+        yield from device("usb-host", **usb_properties(kind))
+
+
+def usb_properties(kind: str) -> dict[str, Any]:
+    """A device of the host by its kind, `VENDOR:PRODUCT`; QEMU takes it whenever it is there."""
+    vendor, product = (int(part, 16) for part in kind.split(":"))
+    return {
+        "id": f"usb-{vendor:04x}-{product:04x}",
+        "bus": "usb.0",
+        "vendorid": vendor,
+        "productid": product,
+    }
 
 
 def _tpm(launch: Launch) -> Iterator[str]:
@@ -393,7 +345,7 @@ def _tpm(launch: Launch) -> Iterator[str]:
         )
     yield from ("-chardev", f"socket,id=tpm-control,fd={launch.listeners['tpm']}")
     yield from ("-tpmdev", "emulator,id=tpm,chardev=tpm-control")
-    yield from _device("tpm-crb", tpmdev="tpm")
+    yield from device("tpm-crb", tpmdev="tpm")
 
 
 def _debug(launch: Launch) -> Iterator[str]:

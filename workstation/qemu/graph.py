@@ -39,6 +39,8 @@ async def put_on(
     """Put a blank overlay on every drive, all at the same instant; the guest must stand still."""
     below, actions = await heads(monitor), []
     for drive, file in overlays.items():
+        if drive not in below:
+            continue  # added to the profile, and to QEMU from its next start
         node = overlay_node(
             node_name(drive, head),
             DiskFile(file),

@@ -82,6 +82,7 @@ def _look(
         firmware=tuple(firmware.find_all(directories, places.share)),
         swtpm=find("swtpm"),
         virtiofsd=find("virtiofsd"),
+        passt=find("passt"),
         cpus=len(os.sched_getaffinity(0)),
         cpu_flags=kvm.cpu_flags(places.kvm.cpuinfo),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

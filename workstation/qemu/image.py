@@ -35,6 +35,11 @@ async def convert(qemu_img: str, source: Path, source_format: Format, target: Pa
     )
 
 
+async def resize(qemu_img: str, file: Path, size: int) -> None:
+    """A qcow2 of ours shows `size` bytes from now on, and never fewer than before."""
+    await _run(qemu_img, "resize", "-q", "-f", "qcow2", str(file), str(size))
+
+
 async def compress(qemu_img: str, source: Path, target: Path) -> None:
     """`target` becomes a compressed qcow2 with the content of `source`, which is raw."""
     how = ("-c", "-o", "compression_type=zstd", "-W", "-m", "4")

@@ -9,7 +9,7 @@ from workstation.core.bundle import verify
 from workstation.core.bundle.keys import Keys
 from workstation.core.bundle.reader import Bundle
 from workstation.core.bundle.strip import stripped
-from workstation.core.prepare import free_forwards
+from workstation.core.forwards import free_forwards
 from workstation.core.resume import obstacles
 from workstation.core.store import Store
 from workstation.errors import HostError, WorkstationError

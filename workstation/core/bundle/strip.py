@@ -12,6 +12,9 @@ KERNEL = "carried/vmlinuz"
 INITRD = "carried/initrd"
 SMALLEST = 2**20
 
+_OF_THE_HOST = ("private", "bridge", "tap")
+"""Networks that lead to other machines of a host."""
+
 
 class Stripped(NamedTuple):
     profile: Profile
@@ -27,6 +30,7 @@ def stripped(profile: Profile, sizes: Mapping[str, int] | None = None) -> Stripp
     changed = profile.model_copy(
         update={
             "shares": (),
+            "usb": (),
             "boot": _boot(profile.boot),
             "drives": tuple(
                 _drive(drive, (sizes or {}).get(f"drive{number}", SMALLEST))
@@ -49,6 +53,10 @@ def _of_the_host(profile: Profile) -> Iterator[str]:
     for forward in (one for network in profile.networks for one in network.forwards):
         if forward.address != "127.0.0.1":
             yield f"that other computers reach port {forward.host}: this one does"
+    for network in profile.networks:
+        if network.mode in _OF_THE_HOST:
+            yield f"that it is on the {network.mode} network “{network.name}”: unplugged"
+    yield from (f"the USB device {kind}" for kind in profile.usb)
     if profile.machine.gdb:
         yield "the gdb stub"
     if profile.provision.beyond_user:
@@ -71,4 +79,7 @@ def _network(network: Network) -> Network:
     forwards = tuple(
         forward.model_copy(update={"address": "127.0.0.1"}) for forward in network.forwards
     )
-    return network.model_copy(update={"forwards": forwards})
+    changed = network.model_copy(update={"forwards": forwards})
+    if network.mode in _OF_THE_HOST:
+        changed = changed.model_copy(update={"mode": "none", "name": None})
+    return changed

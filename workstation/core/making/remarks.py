@@ -10,9 +10,9 @@ from typing import Literal
 import psutil
 
 from workstation.core import admission, library
+from workstation.core.forwards import is_free
 from workstation.core.images import Images
 from workstation.core.making import supplies
-from workstation.core.prepare import is_free
 from workstation.errors import OvercommitError, WorkstationError
 from workstation.model.profile import Profile
 from workstation.model.units import format_size

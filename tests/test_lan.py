@@ -1,0 +1,185 @@
+"""Private networks: who reaches whom, by which name, and what is left behind."""
+
+import asyncio
+import os
+import socket
+import struct
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import Shell, eventually
+from tests.test_guest import small
+from workstation.core.lan.answers import Answers
+from workstation.core.lan.plug import plug_in
+from workstation.core.workstation import Workstation
+from workstation.errors import HostError
+from workstation.paths import Paths
+
+LAB = {"mode": "private", "name": "lab"}
+
+
+def hubs() -> set[int]:
+    """The hubs' processes that this test could have started."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"workstation.core.lan.hub" in words and os.environ["XDG_RUNTIME_DIR"].encode() in words:
+            found.add(int(process.name))
+    return found
+
+
+async def address(shell: Shell) -> str:
+    found = "ip -4 -o addr show eth0 2>/dev/null | awk '{print $4}' | cut -d/ -f1"
+    return await shell.run(f'until [ "$({found})" ]; do sleep 0.2; done; {found}')
+
+
+@pytest.mark.qemu
+@pytest.mark.usefixtures("with_appliance")
+async def test_two_machines_reach_each_other_by_name_and_a_third_does_not(
+    station: Workstation,
+) -> None:
+    for name, network in (("one", LAB), ("two", LAB), ("three", {**LAB, "name": "other"})):
+        await station.create(name, small(networks=[network], memory="96 MiB"))
+    await asyncio.gather(*(station.start(name) for name in ("one", "two", "three")))
+    await asyncio.gather(*(station.wait_ready(name) for name in ("one", "two", "three")))
+    async with (
+        Shell.on(station, "one") as one,
+        Shell.on(station, "two") as two,
+        Shell.on(station, "three") as three,
+    ):
+        there = await address(two)
+        await address(one)
+        assert "appliance" in await one.run("wget -q -O - http://two/ | head -c 4000")
+        assert " 0% packet loss" in await one.run("ping -c1 -W5 two.lab")
+        assert "bytes from" not in await one.run("ping -c1 -W1 nobody; ping -c1 -W1 10.0.2.2")
+        await address(three)
+        assert "bytes from" not in await three.run(f"ping -c1 -W2 {there}; ping -c1 -W1 two")
+        # It has its address, and the others theirs, after a revert: nothing of that is written.
+        await station.layers.snapshot("one", "a")
+        await station.layers.revert("one", "a", discard=True)
+    async with Shell.on(station, "one") as one, Shell.on(station, "two") as two:
+        assert "bytes from" in await one.run(f"ping -c1 -W5 {there}")
+        await station.kill("three")
+        await eventually(lambda: len(hubs()) == 1)
+        await station.kill("one")
+        await station.start("one")
+        await station.wait_ready("one")
+    async with Shell.on(station, "one") as one:
+        await address(one)
+        assert "bytes from" in await one.run("ping -c1 -W5 two")
+    await station.kill("one")
+    await station.kill("two")
+    await eventually(lambda: not hubs())
+    assert not list(station.paths.network("lab").parent.glob("*.sock"))
+
+
+# -- the hub by itself ----------------------------------------------------------------
+
+
+class End:
+    """A machine's end of a cable."""
+
+    def __init__(self, cable: socket.socket) -> None:
+        self.cable = cable
+        cable.settimeout(10)
+
+    def send(self, frame: bytes) -> None:
+        self.cable.sendall(struct.pack(">I", len(frame)) + frame)
+
+    def take(self) -> bytes:
+        (length,) = struct.unpack(">I", self._exactly(4))
+        return self._exactly(length)
+
+    def _exactly(self, size: int) -> bytes:
+        found = b""
+        while len(found) < size:
+            piece = self.cable.recv(size - len(found))
+            assert piece, "unplugged"
+            found += piece
+        return found
+
+
+def frame(target: bytes, source: bytes, text: bytes) -> bytes:
+    return (target + source + b"\x88\xb5" + text).ljust(60, b"\0")
+
+
+A, B, C = (bytes((2, 0, 0, 0, 0, number)) for number in (1, 2, 3))
+ALL = b"\xff" * 6
+
+
+async def test_a_frame_goes_to_its_address_once_that_is_known(paths: Paths) -> None:
+    with ExitStack() as held:
+        one, two, three = (
+            End(held.enter_context(plug_in(paths, "lab", name))) for name in ("a", "b", "c")
+        )
+        assert len(hubs()) == 1
+        # Each has spoken once, and so heard that the hub knows it.
+        for end, mac in ((one, A), (two, B), (three, C)):
+            end.send(frame(ALL, mac, b"hello"))
+        heard = {await asyncio.to_thread(end.take) for end in (one, two, three) for _ in range(2)}
+        assert heard == {frame(ALL, mac, b"hello") for mac in (A, B, C)}
+        one.send(frame(B, A, b"for b"))
+        one.send(frame(ALL, A, b"for all"))
+        assert await asyncio.to_thread(two.take) == frame(B, A, b"for b")
+        assert await asyncio.to_thread(two.take) == frame(ALL, A, b"for all")
+        assert await asyncio.to_thread(three.take) == frame(ALL, A, b"for all")
+        # Nonsense unplugs who says it, and nobody else.
+        three.cable.sendall(b"\xff\xff\xff\xff")
+        assert await asyncio.to_thread(three.cable.recv, 1) == b""
+        # One who takes nothing holds nobody up.
+        for _ in range(4000):
+            one.send(frame(ALL, A, b"x" * 1400))
+        for _ in range(100):
+            await asyncio.to_thread(two.take)
+    await eventually(lambda: not hubs())
+    assert not paths.network("lab").exists()
+
+
+async def test_what_a_dead_hub_leaves_is_in_nobodys_way(paths: Paths) -> None:
+    with plug_in(paths, "lab", "a"):
+        (old,) = hubs()
+        os.kill(old, 9)
+        await eventually(lambda: not hubs())
+        with plug_in(paths, "lab", "b"):
+            assert len(hubs()) == 1
+    await eventually(lambda: not hubs())
+
+
+async def test_machines_that_start_at_the_same_time_have_one_hub(paths: Paths) -> None:
+    plugs = [asyncio.to_thread(plug_in, paths, "lab", f"m{number}") for number in range(8)]
+    ends = await asyncio.gather(*plugs)
+    assert len(hubs()) == 1
+    for end in ends:
+        end.close()
+    await eventually(lambda: not hubs())
+
+
+@given(st.binary(min_size=14, max_size=600), st.booleans())
+def test_no_packet_spoils_the_hubs_answers(noise: bytes, shaped: bool) -> None:
+    answers = Answers("lab")
+    if shaped:  # as far as the ports it looks like a question
+        head = b"\x45\0" + struct.pack(">H", len(noise) + 28) + bytes(5) + b"\x11" + bytes(6)
+        ports = b"\0\x44\0\x43" if noise[0] & 1 else b"\x30\x39\0\x35"
+        target = answers.address
+        noise = (
+            ALL + A + b"\x08\0" + head + target + ports + struct.pack(">HH", len(noise), 0) + noise
+        )
+    for answer in answers.to(noise, "one"):
+        assert len(answer) < 1500
+
+
+def test_missing_taps_and_bridges_say_how_they_are_made(paths: Paths) -> None:
+    from workstation.core.lan.plug import open_bridge, open_tap
+
+    with pytest.raises(HostError, match="no tap device") as caught:
+        open_tap("no-such-tap")
+    assert "ip tuntap add" in caught.value.hint
+    with pytest.raises(HostError, match="no bridge"):
+        open_bridge("no-such-br")

@@ -1,0 +1,1 @@
+"""Changes of a machine's profile: what each does to a guest that runs, and what has to wait."""

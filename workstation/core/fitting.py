@@ -1,0 +1,58 @@
+"""The head of a machine that boots cold has every drive of its profile, each large enough."""
+
+import asyncio
+
+from workstation.core import heads
+from workstation.core.store import Store
+from workstation.errors import UsageError
+from workstation.model.host import HostFacts
+from workstation.model.profile import Drive, Profile
+from workstation.model.units import format_size
+from workstation.paths import MachinePaths
+from workstation.qemu import image, qcow2
+
+
+def check_drives(old: Profile, new: Profile) -> None:
+    """Raise UsageError where the drives of a machine could not become those."""
+    for number, (before, after) in enumerate(zip(old.drives, new.drives, strict=False)):
+        if after.image != before.image:
+            raise UsageError(
+                f"drives[{number}].image is what the drive began as: it stays",
+                hint="make a new machine from the other image",
+            )
+        if before.size and (not after.size or after.size < before.size):
+            raise UsageError(
+                f"drives[{number}].size: a drive of {format_size(before.size)} cannot become"
+                " smaller",
+                hint="add a smaller drive, and copy in the guest",
+            )
+    for number, drive in list(enumerate(new.drives))[len(old.drives) :]:
+        if drive.image:
+            raise UsageError(
+                f"drives[{number}].image: a drive that is added later starts blank",
+                hint="import the image as a machine of its own, or copy it in the guest",
+            )
+
+
+async def fit(paths: MachinePaths, store: Store, facts: HostFacts, profile: Profile) -> None:
+    """Make what is missing in the head, and let grow what is too small; QEMU must not run."""
+    head = heads.read_history(paths).head
+    for number, drive in enumerate(profile.drives):
+        file = paths.overlay(head.id, f"drive{number}")
+        if not file.exists():
+            size = _size(store, head.layer, number, drive)
+            await heads.add_overlay(paths, head.id, f"drive{number}", size)
+        elif drive.size and rounded(drive.size) > qcow2.read_header(file).size:
+            await image.resize(facts.qemu_img, file, rounded(drive.size))
+            await asyncio.to_thread(heads.sync, paths.head(head.id))
+
+
+def _size(store: Store, layer: str | None, number: int, drive: Drive) -> int:
+    below = store.disk_files(layer, f"drive{number}")
+    least = qcow2.virtual_size(below[0], below[0].format) if below else 0
+    return max(least, drive.size or 0)
+
+
+def rounded(size: int) -> int:
+    """Up to a whole sector."""
+    return -(-size // 512) * 512

@@ -1,0 +1,1 @@
+"""Private networks between machines: a hub that lives as long as a cable is in it."""

@@ -1,0 +1,166 @@
+"""Cables: into a private network, and into what is set up on this computer."""
+
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import workstation
+from workstation.errors import HostError
+from workstation.model.machine import Definition
+from workstation.paths import Paths
+
+
+def cables(paths: Paths, definition: Definition, held: ExitStack) -> dict[str, int]:
+    """A descriptor for each of the machine's networks that QEMU does not make itself."""
+    found = {}
+    for number, network in enumerate(definition.profile.networks):
+        name = network.name or ""
+        if network.mode == "private":
+            cable = held.enter_context(plug_in(paths, name, definition.profile.name))
+            found[f"net{number}"] = cable.fileno()
+        elif network.mode in ("tap", "bridge"):
+            tap = open_tap(name) if network.mode == "tap" else open_bridge(name)
+            held.callback(os.close, tap)
+            found[f"net{number}"] = tap
+    return found
+
+
+_PROGRAM = """
+import sys
+sys.path.insert(0, {root!r})
+from workstation.core.lan.hub import main
+main()
+"""
+"""Isolated from what the environment says of Python, and without site-packages."""
+
+
+def plug_in(paths: Paths, network: str, machine: str) -> socket.socket:
+    """A cable into the private network, whose hub is started where none is there."""
+    place = paths.network(network)
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    with _locked(paths.network_lock(network)):
+        cable = _connected(place) or _with_new_hub(paths, network, place)
+    cable.sendall(f"{machine}\n".encode())
+    return cable
+
+
+@contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def _connected(place: Path) -> socket.socket | None:
+    cable = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        cable.connect(str(place))
+    except OSError:
+        cable.close()
+        return None
+    return cable
+
+
+def _with_new_hub(paths: Paths, network: str, place: Path) -> socket.socket:
+    place.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(place))
+        place.chmod(0o600)
+        listener.listen(16)
+        cable = _connected(place)
+        _start_hub(listener, network, place, paths.network_lock(network))
+    if not cable:
+        raise HostError(f"the private network “{network}” cannot be joined: {place}")
+    return cable
+
+
+def _start_hub(listener: socket.socket, network: str, place: Path, lock: Path) -> None:
+    program = _PROGRAM.format(root=str(Path(workstation.__file__).parent.parent))
+    # In the background of a shell that ends at once: nobody has to reap it.
+    subprocess.run(
+        ["/bin/sh", "-c", 'exec 3<&0; "$@" <&3 3<&- &', "hub",
+         sys.executable, "-I", "-S", "-c", program, network, str(place), str(lock)],
+        stdin=listener.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd="/", start_new_session=True, check=True,
+    )  # fmt: skip
+
+
+# -- taps ---------------------------------------------------------------------------
+
+_TUNSETIFF = 0x400454CA
+_TAP, _NO_HEADER, _VNET_HEADER = 0x0002, 0x1000, 0x4000
+
+
+def open_tap(name: str) -> int:
+    """A descriptor of a tap device that somebody with the right to has made for this user."""
+    if not Path("/sys/class/net", name).exists():
+        user = os.environ.get("USER", str(os.getuid()))
+        raise HostError(
+            f"there is no tap device “{name}” on this computer",
+            hint=f"as root: ip tuntap add {name} mode tap user {user} && ip link set {name} up",
+        )
+    try:
+        tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise HostError(f"/dev/net/tun: {error.strerror}", hint="as root: modprobe tun") from error
+    try:
+        fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _flags()))
+    except OSError as error:
+        os.close(tap)
+        busy = "another program uses it" if error.errno == 16 else str(error.strerror)
+        raise HostError(
+            f"the tap device “{name}” cannot be opened: {busy}",
+            hint=f"ip tuntap show says whose {name} is; each machine needs one of its own",
+        ) from error
+    return tap
+
+
+def _flags() -> int:
+    return _TAP | _NO_HEADER | _VNET_HEADER
+
+
+_HELPERS = (
+    "/usr/lib/qemu/qemu-bridge-helper",
+    "/usr/libexec/qemu-bridge-helper",
+    "/usr/lib/qemu-bridge-helper",
+)
+
+
+def open_bridge(name: str) -> int:
+    """A tap on a bridge of this computer, as QEMU's setuid program for that hands it over.
+
+    It is run here and not by QEMU, whose sandbox lets it start nothing and gain no rights.
+    """
+    if not Path("/sys/class/net", name, "bridge").exists():
+        raise HostError(
+            f"there is no bridge “{name}” on this computer",
+            hint=f"as root: ip link add {name} type bridge && ip link set {name} up",
+        )
+    program = next((path for path in _HELPERS if os.access(path, os.X_OK)), "")
+    if not program:
+        raise HostError("qemu-bridge-helper is not installed", hint="it comes with QEMU's package")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        done = subprocess.run(
+            [program, f"--br={name}", f"--fd={theirs.fileno()}", "--use-vnet"],
+            pass_fds=(theirs.fileno(),), capture_output=True, timeout=20, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            words = done.stderr.decode(errors="replace").strip()[-300:]
+            raise HostError(
+                f"the bridge “{name}” lets nobody in: {words}",
+                hint=f"as root: write “allow {name}” into /etc/qemu/bridge.conf, and"
+                f" chmod u+s {program}",
+            )
+        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+    os.set_blocking(descriptors[0], False)
+    return descriptors[0]
