@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from workstation.model import machine, profile, provision
+from workstation.model import machine, network, profile, provision
 from workstation.model.profile import Profile
 from workstation.model.units import exact_size
 from workstation.profile.keys import Path
@@ -34,7 +34,7 @@ def profile_schema() -> Node:
 def _docstrings() -> dict[tuple[str, str], str]:
     """What stands below each field of the model; read from its source, on demand only."""
     texts: dict[tuple[str, str], str] = {}
-    for module in (profile, machine, provision):
+    for module in (profile, network, machine, provision):
         for node in ast.parse(inspect.getsource(module)).body:
             if isinstance(node, ast.ClassDef):
                 texts |= {(node.name, name): text for name, text in _field_texts(node)}
