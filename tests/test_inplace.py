@@ -1,6 +1,7 @@
 """A bundle runs where it lies: at the moment that it was frozen, its disks read inside it."""
 
 import asyncio
+import hashlib
 import os
 import signal
 import sys
@@ -17,8 +18,10 @@ from workstation.core.workstation import Workstation
 from workstation.errors import HostError, InvalidError, NotFoundError, UsageError
 from workstation.model.host import Level
 from workstation.model.machine import State
-from workstation.qemu import graph
+from workstation.qemu import graph, image
+from workstation.qemu.blockdev import image_node
 from workstation.qemu.monitor import Monitor
+from workstation.qemu.options import as_json
 
 __all__ = ["bundle", "laptop", "made", "other_home"]
 
@@ -294,3 +297,44 @@ async def main():
         await station.inplace.settle(sys.argv[1])
 asyncio.run(main())
 """
+
+
+# -- what is done with layers, done with layers in a bundle -------------------------------
+
+
+async def test_whatever_is_done_with_layers_is_done_with_those_in_a_bundle(
+    laptop: Workstation, bundle: Path
+) -> None:
+    """Without a guest: what the files hold is compared before and after."""
+    await laptop.inplace.open(bundle, cold=True)
+    before = await content(laptop, "one")
+    await laptop.layers.clone("one", "full", at="before", full=True)
+    assert laptop.view("full").reads == ""
+    assert laptop.layers.names_of("full").head.layer is None
+    await laptop.layers.compact("one")
+    assert await content(laptop, "one") == before
+    await laptop.layers.snapshot("one", "here")
+    await laptop.layers.squash("one", "before")
+    assert await content(laptop, "one") == before
+    layers = laptop.layers.history("one")
+    assert sum(layer.own for layer in layers) > 2**20
+    assert {one.level for one in await laptop.layers.check(repair=True)} <= {Level.OK, Level.NOTE}
+    assert laptop.layers.collect() == 0
+
+
+async def content(laptop: Workstation, name: str) -> str:
+    """SHA-256 of what a guest would see on the machine's disk."""
+    machine = laptop.paths.machine(name)
+    head = heads.read_history(machine).head
+    files = heads.chain_of(machine, laptop.layers.store, head, "drive0")
+    target = laptop.paths.data / "seen.raw"
+    source: dict[str, object] | None = None
+    for file in reversed(files):
+        source = image_node(file) | ({"backing": source} if file.format == "qcow2" else {})
+    facts = await laptop.host_facts()
+    await image._run(
+        facts.qemu_img, "convert", "-q", "-O", "raw", f"json:{as_json(source or {})}", str(target)
+    )
+    found = hashlib.sha256(target.read_bytes()).hexdigest()
+    target.unlink()
+    return found
