@@ -22,6 +22,8 @@ ROWS = {
     "console": "console:key_to_screen",
     "status": "status:row",
     "fronts": "fronts:row",
+    "screen": "guest_screen:frames",
+    "thumbnails": "guest_screen:thumbnails",
     "snapshot": "layers:snapshot",
     "revert": "layers:revert",
     "clone": "layers:clone",

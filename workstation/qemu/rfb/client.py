@@ -37,7 +37,7 @@ _LOST = (OSError, EOFError, ProtocolError, struct.error, TimeoutError)
 
 
 class Client:
-    """Pull, not push: nothing comes that was not asked for, so nothing piles up.
+    """Pull, not push: one update at most comes that was not waited for, so nothing piles up.
 
     `update` asks and waits; the other methods send at once and never wait. All of them raise
     MonitorError when the connection is gone, which then is closed.
@@ -131,7 +131,9 @@ class Client:
                 size = (self.canvas.width, self.canvas.height)
                 self._asked, self._whole = False, True
         damage, self._reader.damage = self._reader.damage, []
-        self._asked = False
+        # The next one is asked for now: it comes while this one is being drawn.
+        with contextlib.suppress(MonitorError):
+            self._send(wire.update_request(*size, whole=False))
         return damage
 
     async def _message(self) -> None:

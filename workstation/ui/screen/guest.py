@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
     from workstation.model.machine import MachineView
 
-FRAME = 1 / 30
+FRAME = 1 / 50
 """Seconds between two frames at least."""
 
 PANS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}

@@ -66,7 +66,7 @@ class Pixels:
         zoom: float,
         centre: tuple[float, float],
     ) -> str:
-        """What to write so that the canvas is shown; the pane in cells: left, top, columns, rows."""
+        """What to write so that it is shown; the pane in cells: left, top, columns and rows."""
         left, top, columns, rows = pane
         size = (columns * self.cell.width, rows * self.cell.height)
         shown = window((canvas.width, canvas.height), size, zoom, centre)
