@@ -112,6 +112,18 @@ async def test_answers_go_into_the_profile_and_wrong_ones_are_told_beside_their_
         assert made.cdroms[0].image == "nixos"
 
 
+async def test_enter_right_after_the_last_key_takes_what_was_typed() -> None:
+    station = library()
+    async with wizard(station) as (_, pilot, dialog):
+        await to_form(pilot, dialog, "down")
+        memory = box(dialog, "memory")
+        memory.focus()
+        memory.value = "7 GiB"
+        memory.post_message(Input.Submitted(memory, "7 GiB"))
+        await until(pilot, lambda: dialog.steps.current == "review")
+        assert "memory: 7 GiB" in dialog.review.query_one(TextArea).text
+
+
 async def test_what_does_not_fit_this_computer_is_told_while_typing() -> None:
     station = library()
     station.wizard.said = [

@@ -164,8 +164,10 @@ class NewDialog(Dialog[Wish | None]):
 
     @on(Form.Done)
     def _next(self) -> None:
-        profile = self.form.profile
-        if self._step == "form" and profile and not self._fatal:
+        if self._step != "form" or self._fatal:
+            return
+        # The look at the last key may still be going on.
+        if profile := self.form.current():
             self.review.show(profile.model_copy(update={"name": self.form.machine}))
             self._go("review")
 

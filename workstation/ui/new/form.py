@@ -101,6 +101,12 @@ class Form(Vertical):
         self.query_one("#ports", Static).update(Content(safe_line(", ".join(forwards) or "none")))
         self._check()
 
+    def current(self) -> Profile | None:
+        """What is typed at this moment; None where it makes no profile."""
+        if self._basis is not None:
+            self._apply(self._basis)
+        return self.profile
+
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
