@@ -26,7 +26,10 @@ class Progress:
         now = time.monotonic()
         at, before = self._mark
         rate = self.activity.rate
-        if now - at >= _RATE_SECONDS and done >= before:
+        if done < before:
+            # Another piece of work begins: what was fast before says nothing of it.
+            rate, self._mark = None, (now, done)
+        elif now - at >= _RATE_SECONDS:
             rate = (done - before) / (now - at) if self.activity.unit else None
             self._mark = (now, done)
         self.activity = replace(
