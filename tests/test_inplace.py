@@ -230,6 +230,7 @@ async def test_it_settles_in_while_it_runs_and_needs_the_stick_no_more(
     assert {one.level for one in found} == {Level.OK}
 
 
+@pytest.mark.long
 async def test_a_machine_that_is_off_settles_in_and_its_clone_too(
     laptop: Workstation, bundle: Path
 ) -> None:
@@ -244,6 +245,7 @@ async def test_a_machine_that_is_off_settles_in_and_its_clone_too(
     assert await recall(laptop, "one") == ("second", "second")
 
 
+@pytest.mark.long
 async def test_settling_in_that_is_cancelled_goes_on_where_it_was(
     laptop: Workstation, bundle: Path
 ) -> None:
@@ -302,6 +304,7 @@ asyncio.run(main())
 # -- what is done with layers, done with layers in a bundle -------------------------------
 
 
+@pytest.mark.long
 async def test_whatever_is_done_with_layers_is_done_with_those_in_a_bundle(
     laptop: Workstation, bundle: Path
 ) -> None:
