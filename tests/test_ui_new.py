@@ -303,8 +303,8 @@ def test_each_step_looks(snap_compare: Any, size: tuple[int, int], step: str) ->
         await until(pilot, _ready(app, step))
         if step == "wrong":
             area = app.screen.query_one(TextArea)
-            area.text = area.text.replace("memory: 128 MiB", "memory: lots\ncolour: blue")
-            await until(pilot, lambda: "colour: unknown key" in shown(app))
+            area.text = area.text.replace("memory: 128 MiB", "memory: lots\nnotess: blue")
+            await until(pilot, lambda: "notess: unknown key" in shown(app))
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=size, run_before=before)
