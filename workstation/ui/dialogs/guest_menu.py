@@ -47,7 +47,7 @@ def items(
     yield Item("g", "Keys and mouse go to the guest", "grab", grabbed)
     yield Item("z", f"Zoom: {zoom}", "zoom")
     yield Item("x", "Read text, where the guest shows text", "text", text)
-    yield Item("s", "Ask the guest for a screen of this terminal's shape", "size")
+    yield Item("s", "Ask the guest for a screen that fits this pane", "size")
     yield None
     for key, word in (("c", "ctrl"), ("a", "alt"), ("h", "shift"), ("u", "super")):
         yield Item(key, f"Hold {word} for the next key", f"hold {word}", word in held)
