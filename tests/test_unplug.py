@@ -74,7 +74,7 @@ def stick(bundle: Path, tmp_path: Path) -> Iterator[Stick]:
         found.away()
         pytest.skip(f"a loop device cannot be mounted here: {error.stderr}")
     shutil.copyfile(bundle, point / bundle.name)
-    _do("umount", point)
+    found.away()  # what was written is on the device, and nothing of it in the kernel's memory
     found.plug()
     bundle.unlink()
     try:
