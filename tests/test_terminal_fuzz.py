@@ -132,6 +132,7 @@ def test_a_good_deal_of_noise() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_ten_megabytes_of_noise() -> None:
-    """Half a minute of one core; what hangs meets the time-out of every test."""
+    """Half a minute of one core where nothing else runs; what hangs meets the time-out."""
     soak(10_000_000, seed=2)
