@@ -24,6 +24,8 @@ from tests.fake_layers import NOW, FakeLayers, a_layer, demo_past, recent, scree
 from tests.fake_making import FakeMaking
 from tests.fake_screens import FakeScreens, desktop
 from tests.fake_session import FakeSession
+from workstation.core.guest.hosts import Door
+from workstation.core.guest.room import Guests
 from workstation.core.session import Link
 from workstation.core.workstation import Workstation
 from workstation.errors import InvalidError, NotFoundError, OvercommitError, WorkstationError
@@ -104,6 +106,27 @@ def samples_of(seed: int, count: int = 60) -> list[Sample]:
     ]
 
 
+class FakeGuests(Guests):
+    """Guests without agents; `code` is how ssh ends."""
+
+    code = 0
+
+    def __init__(self, station: "FakeWorkstation") -> None:
+        self._fake = station
+
+    async def refresh(self, name: str) -> None:
+        pass
+
+    async def door(self, name: str, user: str = "") -> Door:
+        return Door(2222)
+
+    async def ssh(
+        self, name: str, command: Sequence[str] = (), *, user: str = "", terminal: bool = False
+    ) -> int:
+        self._fake.calls.append(("ssh", name))
+        return self.code
+
+
 class FakeWorkstation(Workstation):
     """Records every verb in `calls`; `fails[verb]` makes that verb raise."""
 
@@ -147,6 +170,8 @@ class FakeWorkstation(Workstation):
         self.inplace = self.sticks
         self.wizard = FakeMaking(self)
         self.making = self.wizard
+        self.inside = FakeGuests(self)
+        self.guests = self.inside
         self.settings = Settings()
 
     async def __aenter__(self) -> Self:

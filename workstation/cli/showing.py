@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from workstation.errors import InvalidError
@@ -27,6 +28,8 @@ def show(call: "Call") -> None:
     async def act() -> tuple[MachineView, dict[str, Any]]:
         async with station("show", call.name) as found:
             await found.settled(call.name)
+            await found.guests.look(call.name)
+            await found.guests.refresh(call.name)
             return found.view(call.name), _layers(found.layers, call.name)
 
     view, layers = asyncio.run(act())
@@ -56,6 +59,8 @@ def as_data(view: MachineView) -> dict[str, Any]:
         "accelerator": view.accelerator,
         "forwards": [str(forward) for forward in view.forwards],
         "panicked": view.panicked,
+        "set_up": not view.unfinished,
+        "guest": asdict(view.guest) if view.guest else None,
         "problem": view.problem,
         "reads": view.reads,
         "alarm": view.alarm,
@@ -98,11 +103,27 @@ def _facts(view: MachineView, layers: dict[str, Any]) -> list[tuple[str, str]]:
         ("accelerator", view.accelerator if view.state.live else ""),
         ("pid", str(view.pid or "")),
         ("reach", "\n".join(reachable(view))),
+        *_guest(view),
         ("snapshots", _snapshots(layers)),
         ("reads in", view.reads),
         *(_hardware(view.profile) if view.profile else ()),
         ("uuid", view.uuid),
         ("file", str(Paths.from_environment().machine(view.name).file)),
+    ]
+
+
+def _guest(view: MachineView) -> list[tuple[str, str]]:
+    """What the guest says of itself."""
+    pending = [("set-up", "its first boot has not finished")] if view.unfinished else []
+    if not view.guest:
+        return pending
+    said = view.guest
+    kernel = f", kernel {said.kernel}" if said.kernel else ""
+    return [
+        *pending,
+        ("system", safe_line(f"{said.system}{kernel}")),
+        ("host name", safe_line(said.host_name)),
+        ("addresses", safe_line(", ".join(said.addresses))),
     ]
 
 

@@ -221,7 +221,7 @@ async def set_clock(machine: Machine, monitor: Monitor) -> None:
     """After a resume: the guest's clock shows now, or it is said that it does not."""
     try:
         await listens(machine.name, monitor, OPEN_SECONDS)
-        async with talking(machine.paths) as agent:
+        async with talking(machine.paths, patience=ANSWER_SECONDS) as agent:
             await agent.execute("guest-set-time", time=time.time_ns())
     except WaitTimeoutError:
         machine.log(

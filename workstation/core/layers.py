@@ -12,6 +12,7 @@ from workstation.core import digests, freeze, heads, library, moves, names, verb
 from workstation.core.check import Checked, check
 from workstation.core.collect import collect, collect_quietly
 from workstation.core.compact import compact
+from workstation.core.guest import hosts
 from workstation.core.mend import Pending, mend, moving
 from workstation.core.squash import squash
 from workstation.core.store import Store
@@ -220,6 +221,7 @@ class Layers:
             await moves.clone(
                 station.paths, self.store, facts, layer, new, tag=tag, copying=copying
             )
+        await asyncio.to_thread(hosts.hand_on, station.paths, name, new)
         station.machine(new)
 
     async def present(self, name: str, note: str, *, memory: bool) -> Layer:

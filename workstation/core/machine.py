@@ -13,6 +13,7 @@ from workstation.core import links, run
 from workstation.core.condition import IO_ERROR, condition, live_pair
 from workstation.errors import WorkstationError
 from workstation.model.events import Event, Logged, MachineChanged, Severity
+from workstation.model.guest import GuestFacts
 from workstation.model.machine import Definition, Holder, MachineView, Sample, State
 from workstation.model.profile import Forward
 from workstation.model.text import safe_line
@@ -44,6 +45,8 @@ class Machine:
         self.paths = paths
         self.definition: Definition | None = None
         self.monitor: Monitor | None = None
+        self.guest: GuestFacts | None = None
+        """What the guest says of itself, where it was asked."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._publish = publish
         self._problem = ""
@@ -118,6 +121,7 @@ class Machine:
             history=_stamp(self.paths.history),
             reads=self._read_links(),
             alarm=links.alarm(self.paths),
+            guest=self.guest,
             unfinished=self.paths.seed.exists(),
         )
 
@@ -196,6 +200,7 @@ class Machine:
         finally:
             await _to_the_end(self._let_go(follower))
             self._status = self._trouble = ""
+            self.guest = None
             self.samples.clear()
 
     async def _follow(self, uuid: UUID) -> None:

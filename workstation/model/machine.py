@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import StringConstraints
 
 from workstation.errors import NotAllowedError
+from workstation.model.guest import GuestFacts
 from workstation.model.misfit import Misfit
 from workstation.model.profile import Forward, Profile, Section
 
@@ -175,6 +176,8 @@ class MachineView:
     """The bundles that its disks lie in, in a person's words; empty where none does."""
     alarm: str = ""
     """What is wrong with the bundle that its disks lie in."""
+    guest: GuestFacts | None = None
+    """What the guest said of itself when it was last asked, in this run."""
     unfinished: bool = False
     """Its system has not been set up yet: its first boot is to come, or goes on."""
 

@@ -212,6 +212,7 @@ class LibraryScreen(Desk):
         """A machine that runs writes into its head, and nobody tells how much."""
         if self.view and self.view.state.live:
             self._read_past(self.view, again=True)
+            self._ask_guest(self.view.name)
 
     def tick_of_boot(self) -> None:
         """A guest that boots prints a lot, and somebody is watching it."""
@@ -259,6 +260,12 @@ class LibraryScreen(Desk):
             self._pasts[view.name] = (view.history, past)
             if self._details and self._details.view and self._details.view.name == view.name:
                 self._details.show(self._details.view, past, self.outside.now())
+
+    @work(group="guest", exclusive=True)
+    async def _ask_guest(self, name: str) -> None:
+        """Its agent says where it is; that comes as a new view."""
+        if self.station:
+            await self.station.guests.refresh(name)
 
     def _show_life(self, view: MachineView) -> None:
         if self._details and self.station:
@@ -323,6 +330,8 @@ class LibraryScreen(Desk):
     def _focus_station(self) -> None:
         if self.station:
             self.station.focus(self.view.name if self.view else None)
+            if self.view and self.view.state.live:
+                self._ask_guest(self.view.name)
             self._watch_screen()
 
     def _watch_screen(self) -> None:

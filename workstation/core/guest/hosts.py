@@ -5,13 +5,14 @@ of the person's other hosts is read or written: names in the file end in `.vm`, 
 whoever named it, can stand for another host.
 """
 
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from workstation.core import atomic
 from workstation.errors import HostError
-from workstation.paths import MachinePaths
+from workstation.paths import MachinePaths, Paths
 
 PRIVATE = "id_ed25519"
 """In the machine's `ssh/`: the key that was made for it."""
@@ -43,6 +44,20 @@ def pin(machine: MachinePaths, name: str, keys: Iterable[str]) -> None:
 def unpin(machine: MachinePaths) -> None:
     """The next one that answers is believed."""
     known_hosts(machine).unlink(missing_ok=True)
+
+
+def hand_on(paths: Paths, name: str, new: str) -> None:
+    """A copy of a machine has its host keys, and lets the same key in."""
+    source, target = paths.machine(name), paths.machine(new)
+    if not source.ssh.is_dir():
+        return
+    target.ssh.mkdir(mode=0o700, exist_ok=True)
+    for file in (PRIVATE, f"{PRIVATE}.pub"):
+        if (source.ssh / file).exists():
+            shutil.copy(source.ssh / file, target.ssh / file)
+    if is_pinned(source):
+        lines = known_hosts(source).read_text().splitlines()
+        pin(target, new, [line.partition(" ")[2] for line in lines])
 
 
 def is_pinned(machine: MachinePaths) -> bool:

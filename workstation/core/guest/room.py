@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from workstation.core.provision import firstboot
 from workstation.core.provision.firstboot import FirstBoots
 from workstation.errors import HostError, NotFoundError, UsageError, WorkstationError
 from workstation.model.guest import GuestFacts, Ran
+from workstation.model.machine import State
 
 if TYPE_CHECKING:
     from workstation.core.machine import Machine
@@ -55,8 +57,19 @@ class Guests:
 
     async def facts(self, name: str) -> GuestFacts:
         """What it says of itself; raises WaitTimeoutError where no agent answers."""
-        async with asking(self._station.machine(name)) as agent:
-            return await facts.facts(agent)
+        machine = self._station.machine(name)
+        async with asking(machine) as agent:
+            machine.guest = await facts.facts(agent)
+        machine.look()
+        return machine.guest
+
+    async def refresh(self, name: str) -> None:
+        """Have the view say what the guest says of itself, where it has an agent that does."""
+        view = self._station.view(name)
+        wanted = view.profile and view.profile.devices.agent and view.state is State.RUNNING
+        if wanted:
+            with suppress(WorkstationError):
+                await self.facts(name)
 
     async def run(
         self,

@@ -24,6 +24,7 @@ from workstation.ui.commands.machine import (
     Reset,
     Resume,
     Screen,
+    Ssh,
     Start,
     Stop,
 )
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Command[Any]] = {
         ColdBoot(),
         Console(),
         Screen(),
+        Ssh(),
         Snapshot(),
         SettleIn(),
         ResetDemo(),

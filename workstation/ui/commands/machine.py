@@ -113,6 +113,25 @@ class Screen(MachineCommand):
         desk.app.push_screen(GuestScreen(station, view.name))
 
 
+class Ssh(MachineCommand):
+    """Log into the guest by ssh, in this terminal. The guest goes on when you leave."""
+
+    id, label, verb = "ssh", "SSH", "console"
+    keys = shown_key = "H"
+
+    async def act(self, desk: Desk, station: Workstation, view: MachineView) -> None:
+        from workstation.ui.handover import terminal
+
+        await station.guests.door(view.name)
+        with terminal(desk.app):
+            code = await station.guests.ssh(view.name)
+        if code == 255:
+            raise HostError(
+                f"ssh could not log into “{view.name}”",
+                hint=f"in a shell, it says why: workstation ssh {view.name}",
+            )
+
+
 class Pause(MachineCommand):
     """Let the guest stand still; nothing of it is lost."""
 

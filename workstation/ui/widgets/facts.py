@@ -45,6 +45,7 @@ def _facts(view: MachineView, history: Content | None) -> Iterator[tuple[str, Co
         yield "history", history
     profile = view.profile
     yield from _reach(view)
+    yield from _guest(view)
     if profile:
         if profile.description:
             yield "about", Content(safe_line(profile.description))
@@ -92,6 +93,15 @@ def _reach(view: MachineView) -> Iterator[tuple[str, Content]]:
         for number, forward in enumerate(planned):
             label = "" if number else "opens"
             yield label, Content.styled(address(forward).plain, "$text-muted")
+
+
+def _guest(view: MachineView) -> Iterator[tuple[str, Content]]:
+    """What the guest says of itself."""
+    if view.unfinished:
+        yield "set-up", Content("its first boot has not finished" if view.pid else "when it boots")
+    if said := view.guest:
+        parts = [said.host_name, said.system, *said.addresses]
+        yield "guest", Content(safe_line(" · ".join(part for part in parts if part)))
 
 
 def address(forward: Forward) -> Content:

@@ -1,0 +1,403 @@
+"""What sets a new machine up: its words, its disc, what of it stays, and that nothing leaks."""
+
+import gzip
+import json
+import stat
+import subprocess
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+from pycdlib import PyCdlib
+
+from tests.conftest import tiny
+from workstation.core.bundle.strip import stripped
+from workstation.core.provision import cloud, keys, passwords, seed
+from workstation.core.provision.cloud import Supplies
+from workstation.core.workstation import Workstation
+from workstation.errors import InvalidError, NotFoundError
+from workstation.model.profile import Profile
+from workstation.paths import MachinePaths, Paths
+from workstation.profile.load import parse_definition, parse_profile
+from workstation.profile.problems import ProfileError
+from workstation.qemu import line_log
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHHl4MHUpBcZ8GkgGUrYrYQUWBbWrWrKFQ7GGtO0bRnb me@here"
+SECRET = "correct horse"
+
+
+def words_of(given: Supplies, **provision: object) -> dict[str, Any]:
+    text = cloud.user_data(tiny(provision=provision), given)
+    assert text.startswith("#cloud-config\n")
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def given(**more: Any) -> Supplies:
+    return Supplies(name="web", token="0123abcd", **more)
+
+
+def files_on(disc: Path) -> tuple[str, dict[str, bytes]]:
+    """A disc's label and files, by their full names."""
+    image = PyCdlib()
+    image.open(str(disc))
+    found = {}
+    for child in image.list_children(rr_path="/"):
+        if child.is_file():
+            name = child.rock_ridge.name().decode()
+            held = BytesIO()
+            image.get_file_from_iso_fp(held, joliet_path=f"/{name}")
+            found[name] = held.getvalue()
+    label = image.pvd.volume_identifier.decode().strip()
+    image.close()
+    return label, found
+
+
+# -- the words --------------------------------------------------------------------
+
+
+def test_a_user_with_keys_and_a_password() -> None:
+    (user,) = words_of(given(keys=[KEY], password="$6$salt$hash"), user="maria", password="x")[
+        "users"
+    ]
+    assert user["name"] == "maria"
+    assert user["ssh_authorized_keys"] == [KEY]
+    assert (user["lock_passwd"], user["hashed_passwd"]) == (False, "$6$salt$hash")
+
+
+def test_root_is_no_new_user() -> None:
+    words = words_of(given(keys=[KEY], password="$6$salt$hash"), user="root", password="x")
+    assert "users" not in words
+    assert words["disable_root"] is False
+    assert words["ssh_authorized_keys"] == [KEY]
+    assert words["chpasswd"]["users"] == [
+        {"name": "root", "password": "$6$salt$hash", "type": "hash"}
+    ]
+
+
+def test_everything_else_that_can_be_asked_for() -> None:
+    words = words_of(
+        given(sources={"/etc/icon": b"\x89PNG"}),
+        hostname="web.example.org",
+        packages=["nginx"],
+        timezone="Europe/Vienna",
+        keyboard="de-nodeadkeys",
+        files=[
+            {"path": "/etc/icon", "source": "~/icon", "mode": "0600"},
+            {"path": "/home/maria/a", "content": "b: [", "owner": "maria:users"},
+        ],
+        run=["echo 'a: b' >/x"],
+    )
+    assert (words["hostname"], words["fqdn"]) == ("web", "web.example.org")
+    assert (words["packages"], words["package_update"]) == (["nginx"], True)
+    assert words["timezone"] == "Europe/Vienna"
+    assert words["keyboard"] == {"layout": "de", "variant": "nodeadkeys"}
+    icon, note = words["write_files"]
+    assert (icon["content"], icon["permissions"], icon["owner"]) == (
+        b"\x89PNG",
+        "0600",
+        "root:root",
+    )
+    assert (note["content"], note["owner"], note["defer"]) == ("b: [", "maria:users", True)
+    assert words["runcmd"] == ["echo 'a: b' >/x"]
+    assert words["final_message"] == cloud.finished("0123abcd")
+
+
+@pytest.mark.parametrize(
+    ("writable", "mode", "options"),
+    [
+        (False, "9p", "nofail,ro,trans=virtio,version=9p2000.L,msize=262144"),
+        (True, "virtiofs", "nofail,rw"),
+    ],
+)
+def test_a_share_is_mounted_at_each_boot(writable: bool, mode: str, options: str) -> None:
+    profile = tiny(
+        shares=[{"path": "/srv", "tag": "work", "mode": mode, "writable": writable}],
+        provision={"mounts": [{"share": "work", "path": "/mnt/my work"}]},
+    )
+    (command,) = yaml.safe_load(cloud.user_data(profile, given()))["runcmd"]
+    assert f"'work /mnt/my\\040work {mode} {options} 0 0'" in command
+    assert command.startswith("mkdir -p '/mnt/my work'; ")
+    assert command.endswith("; mount '/mnt/my work'")
+
+
+# -- keys and passwords -------------------------------------------------------------
+
+
+def test_a_password_becomes_a_hash_that_others_make_too() -> None:
+    made = passwords.hashed(SECRET)
+    assert made.startswith("$6$") and SECRET not in made
+    salt = made.split("$")[2]
+    call = ["openssl", "passwd", "-6", "-salt", salt, "-stdin"]
+    other = subprocess.run(call, input=SECRET, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == made
+    assert passwords.hashed(SECRET) != made
+    assert passwords.hashed(made) == made
+
+
+def test_a_made_key_is_one_that_openssh_takes(tmp_path: Path) -> None:
+    pair = keys.make_pair("workstation-web")
+    file = tmp_path / "key"
+    file.touch(mode=0o600)
+    file.write_text(pair.private)
+    call = ["ssh-keygen", "-y", "-f", str(file)]
+    said = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+    assert said.split()[:2] == pair.public.split()[:2]
+
+
+def test_own_keys_are_those_that_ssh_offers(tmp_path: Path) -> None:
+    provision = tiny(provision={"user": "maria"}).provision
+    found, pair = keys.login_keys(provision, tmp_path, "web")
+    assert pair and found == [pair.public]
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_ed25519.pub").write_text(f"{KEY}\n")
+    (tmp_path / ".ssh" / "id_rsa.pub").write_text("ssh-rsa no key\nruncmd: [evil]\n")
+    (tmp_path / ".ssh" / "id_ed25519").write_text("private")
+    assert keys.login_keys(provision, tmp_path, "web") == ([KEY], None)
+    own = provision.model_copy(update={"ssh_key": "own"})
+    with pytest.raises(NotFoundError, match="no key in"):
+        keys.login_keys(own, tmp_path / "else", "web")
+
+
+# -- the profile --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("provision: {usr: x}", "did you mean “user”"),
+        ("provision: {user: Maria}", "a login name"),
+        ("provision: {password: x}", "password needs a user"),
+        ("provision: {files: [{path: /a}]}", "either a content or a source"),
+        ("provision: {files: [{path: a, content: b}]}", "an absolute path in the guest"),
+        ("provision: {mounts: [{share: x, path: /mnt}]}", "no share with the tag “x”"),
+        ("provision: {ssh_keys: [hello], user: a}", "a public SSH key"),
+        ("provision: {timezone: ../etc}", "a time zone"),
+        ("provision: {packages: [--force]}", "a package's name"),
+        ("provision: {answers: {kind: preseed, path: /a}}", "boot.initrd is missing"),
+        (
+            "provision: {answers: {kind: ignition, path: /a}, packages: [a]}",
+            "answers take the place",
+        ),
+        ("provision: {answers: {kind: ignition}}", "this key is missing"),
+        ("cdroms: [{}, {}, {}, {}]\nprovision: {packages: [a]}", "no room for one more"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, said: str) -> None:
+    with pytest.raises(ProfileError) as raised:
+        parse_profile(f"name: a\n{text}\n", "a.yaml")
+    assert said in raised.value.details
+
+
+def test_a_machine_that_is_there_is_not_set_up_anew() -> None:
+    head = f"uuid: {uuid4()}\ncreated: 2026-01-01T00:00:00Z\n"
+    text = head + "profile:\n  name: a\n  provision: {user: maria, run: [date]}\n"
+    with pytest.raises(ProfileError) as raised:
+        parse_definition(text, "machine.yaml")
+    assert "profile.provision.run" in raised.value.details
+    assert parse_definition(text.replace(", run: [date]", ""), "m").profile.provision.user
+
+
+# -- what a new machine gets --------------------------------------------------------
+
+
+def asked(**provision: object) -> Profile:
+    return tiny(networks=[{}], drives=[{"size": "1 MiB"}], provision=provision)
+
+
+async def test_the_disc_is_in_the_machine_and_its_words_are_nowhere_else(
+    station: Workstation, paths: Paths, home: Path
+) -> None:
+    (home / "note").write_text("from the host")
+    profile = asked(
+        user="maria",
+        password=SECRET,
+        files=[{"path": "/note", "source": "~/note"}],
+        run=["echo very private"],
+    )
+    await station.create("web", profile)
+    machine = paths.machine("web")
+    label, files = files_on(seed.disc(machine))
+    assert label == "cidata"
+    words = yaml.safe_load(files["user-data"])
+    assert words["write_files"][0]["content"] == b"from the host"
+    made = yaml.safe_load(files["meta-data"])
+    assert made["local-hostname"] == "web"
+    hashed = words["users"][0]["hashed_passwd"]
+    assert hashed.startswith("$6$")
+
+    # The host's key is known, and the guest will have it.
+    public = words["ssh_keys"]["ed25519_public"]
+    assert (machine.ssh / "known_hosts").read_text() == f"web.vm {' '.join(public.split()[:2])}\n"
+    assert (machine.ssh / "id_ed25519").stat().st_mode & 0o077 == 0
+
+    private = words["ssh_keys"]["ed25519_private"].splitlines()[2]
+    for file in paths.data.rglob("*"):
+        if file.is_file() and machine.seed not in file.parents:
+            content = file.read_bytes()
+            for secret in (SECRET, hashed, "very private", private, "from the host"):
+                assert secret.encode() not in content, file
+    for file in (machine.seed, *machine.seed.iterdir()):
+        assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, file
+    assert SECRET.encode() not in files["user-data"]
+
+    kept = station.view("web").profile
+    assert kept and kept.provision.user == "maria" and not kept.provision.beyond_user
+    assert [str(rule) for rule in kept.networks[0].forwards] == ["2222:22"]
+    assert len(kept.cdroms) == 1
+    assert station.view("web").unfinished
+
+
+async def test_nothing_of_it_is_in_a_bundle_or_a_layer(
+    station: Workstation, paths: Paths, home: Path
+) -> None:
+    await station.create("web", asked(user="maria", password=SECRET, ssh_key="machine"))
+    machine = paths.machine("web")
+    words = yaml.safe_load(files_on(seed.disc(machine))[1]["user-data"])
+    hashed, key = words["users"][0]["hashed_passwd"], (machine.ssh / "id_ed25519").read_text()
+    await station.layers.snapshot("web", "one")
+    await station.carry.export("web", home / "web.vmbundle")
+    for file in (home / "web.vmbundle", *paths.layers.rglob("*")):
+        if file.is_file():
+            content = file.read_bytes()
+            for secret in (hashed, key.splitlines()[2], seed.read(machine).token):  # type: ignore[union-attr]
+                assert secret.encode() not in content, file
+
+
+def test_a_strangers_bundle_sets_nothing_up() -> None:
+    profile = asked(user="maria", run=["curl evil | sh"], files=[{"path": "/a", "source": "~/b"}])
+    clean = stripped(profile)
+    assert clean.profile.provision.chosen() == {"user"}
+    assert "what its system was to be set up with" in clean.left_out
+
+
+async def test_what_is_not_there_leaves_no_machine(station: Workstation, home: Path) -> None:
+    missing = asked(files=[{"path": "/a", "source": str(home / "none")}])
+    with pytest.raises(NotFoundError, match="there is no file"):
+        await station.create("web", missing)
+    (home / "big").write_bytes(bytes(2**20 + 1))
+    with pytest.raises(InvalidError, match="more than 1 MiB"):
+        await station.create("web", asked(files=[{"path": "/a", "source": str(home / "big")}]))
+    assert not station.machines
+    assert not list(station.paths.making.glob("*"))
+
+
+async def with_answers(station: Workstation, kind: str, content: str) -> MachinePaths:
+    file = station.paths.data / "answers"
+    file.write_text(content)
+    await station.create("web", asked(answers={"kind": kind, "path": str(file)}))
+    file.unlink()
+    return station.paths.machine("web")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "label", "name", "written"),
+    [
+        ("kickstart", "text\n", "OEMDRV", "ks.cfg", b"text\n"),
+        ("user-data", "#!/bin/sh\n", "cidata", "user-data", b"#!/bin/sh\n"),
+        ("autoinstall", "a: 1\n", "cidata", "user-data", b"#cloud-config\na: 1\n"),
+    ],
+)
+async def test_a_file_of_ones_own_is_passed_as_it_is(
+    station: Workstation, kind: str, content: str, label: str, name: str, written: bytes
+) -> None:
+    machine = await with_answers(station, kind, content)
+    found, files = files_on(seed.disc(machine))
+    assert (found, files[name]) == (label, written)
+    if name == "user-data":
+        token = seed.read(machine).token  # type: ignore[union-attr]
+        assert token in files["vendor-data"].decode()
+
+
+@pytest.mark.qemu
+async def test_ignition_comes_by_the_firmware(station: Workstation) -> None:
+    machine = await with_answers(station, "ignition", json.dumps({"ignition": {}}))
+    await station.start("web")
+    given = " ".join(json.loads(machine.run.read_text())["argv"])
+    assert f"-fw_cfg name=opt/com.coreos/config,file={seed.ignition(machine)}" in given
+    assert json.loads(seed.ignition(machine).read_text()) == {"ignition": {}}
+    await station.kill("web")
+
+
+async def test_an_ignition_file_is_json(station: Workstation) -> None:
+    with pytest.raises(InvalidError, match="no Ignition file"):
+        await with_answers(station, "ignition", "variant: fcos\n")
+
+
+@pytest.mark.usefixtures("with_appliance")
+async def test_a_preseed_file_is_added_to_the_installers_initrd(
+    station: Workstation, home: Path
+) -> None:
+    (home / "preseed.cfg").write_text("d-i debian-installer/locale string de_AT\n")
+    boot = {"kernel": "appliance/vmlinuz", "initrd": "appliance/initrd"}
+    answers = {"kind": "preseed", "path": "~/preseed.cfg"}
+    await station.create("web", tiny(boot=boot, provision={"answers": answers}))
+    machine = station.paths.machine("web")
+    original, made = machine.initrd.read_bytes(), seed.initrd(machine).read_bytes()
+    assert made.startswith(original)
+    added = gzip.decompress(made[len(original) :].lstrip(b"\0"))
+    assert b"preseed.cfg" in added and b"locale string de_AT" in added
+
+
+# -- when it is over ----------------------------------------------------------------
+
+
+@pytest.mark.qemu
+async def test_the_disc_is_taken_out_and_away_when_the_guest_says_so(
+    station: Workstation, paths: Paths
+) -> None:
+    await station.create("web", asked(user="maria"))
+    machine = paths.machine("web")
+    found = seed.read(machine)
+    assert found
+    await station.start("web")
+    assert await discs(station) == ["cdrom0"]
+    assert not await station.guests.look("web")
+    assert await discs(station) == ["cdrom0"]
+    # Its firmware prints nothing there: what the guest will have said is put into its log.
+    printed = machine.serial_log
+    (part,) = line_log.segments(printed)
+    part.path.write_bytes(b"noise\r\n" + cloud.finished(found.token).encode() + b"\r\n")
+    assert await station.guests.look("web")
+    assert await discs(station) == []
+    assert not machine.seed.exists()
+    assert not station.view("web").unfinished
+    await station.kill("web")
+    await station.start("web")
+    assert await discs(station) == []
+    await station.kill("web")
+
+
+async def discs(station: Workstation) -> list[str]:
+    """The nodes of what is in its CD drives."""
+    monitor = station.machine("web").monitor
+    assert monitor
+    blocks = await monitor.execute("query-block")
+    held = [one["inserted"]["node-name"] for one in blocks if "inserted" in one]
+    return [node for node in held if node.startswith("cdrom")]
+
+
+@pytest.mark.qemu
+async def test_what_sets_it_up_can_be_forgotten(station: Workstation, paths: Paths) -> None:
+    await station.create("web", asked(user="maria"))
+    await station.guests.forget_setup("web")
+    assert not paths.machine("web").seed.exists()
+    with pytest.raises(NotFoundError):
+        await station.guests.forget_setup("web")
+    await station.start("web")
+    assert await discs(station) == []
+    await station.kill("web")
+
+
+def test_a_seed_that_was_half_removed_is_none(tmp_path: Path) -> None:
+    machine = MachinePaths(tmp_path, tmp_path)
+    assert seed.read(machine) is None
+    machine.seed.mkdir()
+    assert seed.read(machine) is None
+    (machine.seed / "about.json").write_text('{"kind": 1')
+    assert seed.read(machine) is None
+    seed.remove(machine)
+    assert not machine.seed.exists()
