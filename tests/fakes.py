@@ -20,6 +20,7 @@ from typing import Any, Self, cast
 from textual.pilot import Pilot
 
 from tests.fake_carry import FakeCarry, FakeInPlace
+from tests.fake_change import FakeChanges
 from tests.fake_layers import NOW, FakeLayers, a_layer, demo_past, recent, screen_of_a_guest
 from tests.fake_making import FakeMaking
 from tests.fake_screens import FakeScreens, desktop
@@ -164,6 +165,7 @@ class FakeWorkstation(Workstation):
         self._callbacks: list[Callable[[Event], None]] = []
         self.past = FakeLayers(self)
         self.layers = self.past
+        self.changes = FakeChanges(self)
         self.bundles = FakeCarry(self)
         self.carry = self.bundles
         self.sticks = FakeInPlace(self)

@@ -90,7 +90,7 @@ async def test_disks_of_a_machine_that_is_off(station: Workstation) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             await station.changes.set("one", [setting])
-    with pytest.raises(ProfileError, match="1 problem"):
+    with pytest.raises(ProfileError, match="has a problem"):
         await station.changes.set("one", ["memroy=2 GiB"])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from workstation.core import heads, run
+from workstation.core.blocked import check_memory
 from workstation.core.guest.still import hold, let_go
 from workstation.core.in_force import in_force
 from workstation.core.machine import Machine
@@ -173,6 +174,9 @@ async def freeze_live(machine: Machine, store: Store, wish: Wish, progress: Prog
     old, new = history.head, heads.new_id()
     profile = in_force(machine)
     check_room(paths.data, profile.memory if wish.memory and profile else 0)
+    if wish.memory:
+        only = f"or keep its disks only: workstation snapshot {machine.name} TAG --disks-only"
+        await check_memory(machine, monitor, only)
     running = await is_running(monitor)
     layer_id = heads.new_id()
     # Without its memory the guest would find its disks as after a power cut.

@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from workstation.core import heads, library
+from workstation.core.blocked import check_memory
 from workstation.core.create import with_new_macs, write_definition
 from workstation.core.freeze import Progress, check_room, provenance, write_memory
 from workstation.core.independent import copy_layers
@@ -80,6 +81,7 @@ async def suspend(machine: Machine, monitor: Monitor, progress: Progress) -> Non
     memory = provenance(machine)
     profile = machine.definition.profile if machine.definition else None
     check_room(paths.data, profile.memory if profile else 0)
+    await check_memory(machine, monitor, f"or shut it down: workstation stop {machine.name}")
     directory = paths.head(history.head.id)
     unfinished = directory / heads.UNFINISHED_MEMORY
     unfinished.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from typing import Any
 
 from workstation.ui.commands.base import Command
 from workstation.ui.commands.carry import Export, Open, SettleIn
+from workstation.ui.commands.change import Change
 from workstation.ui.commands.layers import (
     Branch,
     Golden,
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Command[Any]] = {
         Cancel(),
         Filter(),
         Edit(),
+        Change(),
         Delete(),
         Branch(),
         Ssh(),

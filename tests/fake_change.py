@@ -1,0 +1,33 @@
+"""Changes of fake machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from workstation.core.change.difference import difference, value_at
+from workstation.core.change.room import Changes
+from workstation.model.change import Effect, When
+from workstation.profile.keys import dotted
+from workstation.profile.overrides import apply_overrides
+
+if TYPE_CHECKING:
+    from tests.fakes import FakeWorkstation
+
+
+class FakeChanges(Changes):
+    """Checks as the real one does, and only records what is to be done; all of it at once."""
+
+    def __init__(self, station: FakeWorkstation) -> None:
+        self._fake = station
+
+    def check(self, name: str, settings: Sequence[str]) -> list[Effect]:
+        old = self._fake.machines[name].profile
+        assert old
+        new = apply_overrides(old, settings)
+        paths = difference(old, new)
+        return [Effect(dotted(path), value_at(new, path), When.NOW) for path in paths]
+
+    async def set(self, name: str, settings: Sequence[str]) -> list[Effect]:
+        await self._fake._called("set", name, *settings)
+        return self.check(name, settings)

@@ -1,0 +1,58 @@
+"""A directory of this computer in a real guest, and what that means for its snapshots."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.test_debian_guest import PATIENCE, Root, debian
+from workstation.core.workstation import Workstation
+from workstation.errors import NotAllowedError
+
+pytestmark = [
+    pytest.mark.qemu,
+    pytest.mark.long,
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures("with_debian"),
+]
+
+
+async def test_a_share_shows_a_file_and_holds_snapshots_back_while_it_is_mounted(
+    station: Workstation, home: Path
+) -> None:
+    docs, work = home / "docs", home / "work"
+    for directory in (docs, work):
+        directory.mkdir()
+        (directory / "hello").write_text("from the host\n")
+    shares = [
+        {"path": str(docs), "tag": "docs", "mode": "9p"},
+        {"path": str(work), "tag": "work", "mode": "9p", "writable": True},
+    ]
+    await station.create("d", debian(shares=shares, cpu={"cores": 1}))
+    await station.start("d", force=True)
+    await station.wait_ready("d", timeout=PATIENCE)
+    async with Root.on(station, "d") as shell:
+        assert isinstance(shell, Root)
+        await shell.log_in()
+        mount = "mkdir -p /mnt/{0} && mount -t 9p -o trans=virtio {0} /mnt/{0}"
+        await shell.run(mount.format("docs"), PATIENCE)
+        await shell.run(mount.format("work"), PATIENCE)
+        assert await shell.run("cat /mnt/docs/hello") == "from the host"
+        assert "Read-only" in await shell.run("touch /mnt/docs/new 2>&1")
+        await shell.run("echo back >/mnt/work/new; sync", PATIENCE)
+        assert await asyncio.to_thread((work / "new").read_text) == "back\n"
+        assert not (docs / "new").exists()
+
+        for attempt in (station.layers.snapshot("d", "a"), station.layers.suspend("d")):
+            with pytest.raises(NotAllowedError, match="while a share is in use") as caught:
+                await attempt
+            assert "umount" in caught.value.hint
+        assert station.view("d").state == "running"
+        # While it runs a disk grows, and its guest sees that.
+        await station.changes.set("d", ["drives[0].size=7 GiB"])
+        size = "cat /sys/block/vda/size"
+        assert int(await shell.run(size, PATIENCE)) * 512 == 7 * 2**30
+        await station.layers.snapshot("d", "disks", memory=False)
+        await shell.run("umount /mnt/docs /mnt/work", PATIENCE)
+        await station.layers.snapshot("d", "a")
+    assert station.view("d").state == "running"
