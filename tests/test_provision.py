@@ -1,5 +1,6 @@
 """What sets a new machine up: its words, its disc, what of it stays, and that nothing leaks."""
 
+import asyncio
 import gzip
 import json
 import stat
@@ -18,7 +19,14 @@ from workstation.core.bundle.strip import stripped
 from workstation.core.provision import cloud, keys, passwords, seed
 from workstation.core.provision.cloud import Supplies
 from workstation.core.workstation import Workstation
-from workstation.errors import InvalidError, NotFoundError
+from workstation.errors import (
+    InvalidError,
+    LaunchError,
+    NotAllowedError,
+    NotFoundError,
+    UsageError,
+    WaitTimeoutError,
+)
 from workstation.model.profile import Profile
 from workstation.paths import MachinePaths, Paths
 from workstation.profile.load import parse_definition, parse_profile
@@ -401,3 +409,39 @@ def test_a_seed_that_was_half_removed_is_none(tmp_path: Path) -> None:
     assert seed.read(machine) is None
     seed.remove(machine)
     assert not machine.seed.exists()
+
+
+@pytest.mark.qemu
+async def test_a_way_in_is_made_where_there_is_none(station: Workstation) -> None:
+    await station.create("web", tiny(networks=[{"mode": "none"}, {}]))
+    await station.start("web")
+    assert station.view("web").forwards == ()
+    door = await station.guests.door("web", "maria")
+    (rule,) = station.view("web").forwards
+    assert (rule.host, rule.guest) == (door.port, 22)
+    assert await station.guests.door("web", "maria") == door
+    with pytest.raises(WaitTimeoutError, match="port:22 has not come"):
+        await station.guests.wait_for("web", "port:22", timeout=0.5)
+    names = await asyncio.to_thread(station.guests.write_ssh_config)
+    assert names == ["web"]
+    assert f"Port {door.port}\n" in station.paths.ssh_config.read_text()
+    await station.kill("web")
+
+
+@pytest.mark.qemu
+async def test_what_cannot_come_is_not_waited_for(station: Workstation) -> None:
+    await station.create("web", tiny())
+    with pytest.raises(LaunchError, match="agent will not come"):
+        await station.guests.wait_for("web", "agent", timeout=60)
+    with pytest.raises(UsageError, match="cannot be waited for"):
+        await station.guests.wait_for("web", "moon", timeout=60)
+    await station.start("web")
+    with pytest.raises(NotAllowedError, match="no port of this computer leads to port 80"):
+        await station.guests.wait_for("web", "port:80", timeout=60)
+    with pytest.raises(WaitTimeoutError, match="nothing in “web” listens"):
+        await station.guests.facts("web")
+    await station.guests.refresh("web")
+    assert station.view("web").guest is None
+    await station.kill("web")
+    with pytest.raises(NotAllowedError, match="only a running guest"):
+        await station.guests.run("web", ["true"])

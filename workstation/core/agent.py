@@ -203,13 +203,14 @@ async def _locked(descriptor: int, name: str, patience: float) -> None:
 @asynccontextmanager
 async def asking(machine: Machine, *, longest: int = LONGEST_LINE) -> AsyncIterator[Agent]:
     """The same with the agent of a machine that runs; at once an error where none listens."""
-    if not machine.pair() or machine.monitor is None:
-        await machine.settled()
-    if machine.monitor is None:
+    if not machine.pair():
         raise NotAllowedError(
             f"“{machine.name}” is {machine.view.state}: only a running guest can be asked",
             hint=f"workstation start {machine.name}",
         )
+    await machine.settled()
+    if machine.monitor is None:
+        raise WaitTimeoutError(f"“{machine.name}” cannot be asked: {machine.view.reason}")
     await listens(machine.name, machine.monitor, 0)
     async with talking(
         machine.paths, patience=PATIENCE_SECONDS, seconds=ASKED_SECONDS, longest=longest

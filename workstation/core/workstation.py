@@ -325,7 +325,7 @@ class Workstation:
         with self._activities.running(f"start {name}", cancellable=False):
             await verbs.start(self.paths, machine, facts, choice, self.front_end, cold=cold)
         self._tell_ports(machine)
-        await self.guests.started(machine)
+        await self.guests.reached()
 
     async def _admit(self, machine: Machine, *, force: bool) -> None:
         """Raise OvercommitError where the host lacks the memory, unless forced."""

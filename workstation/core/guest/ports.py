@@ -3,15 +3,20 @@
 import asyncio
 import re
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 
 from workstation.core.machine import Machine
-from workstation.errors import MonitorError, NotAllowedError
+from workstation.errors import NotAllowedError
+from workstation.model.profile import Forward
 from workstation.qemu.monitor import Monitor
 
 SSH = 22
 
 CONNECT_SECONDS = 2.0
+
+STAYS_SECONDS = 1.0
+"""How long a connection must be open that nothing else is known of."""
 
 _ROW = re.compile(r"^\s*TCP\[([A-Z0-9_]+)\]\s+\d+\s+\S+\s+(\d+)\s", re.MULTILINE)
 """A connection: its state towards the guest, and the port of this computer that it came in by."""
@@ -19,8 +24,13 @@ _ROW = re.compile(r"^\s*TCP\[([A-Z0-9_]+)\]\s+\d+\s+\S+\s+(\d+)\s", re.MULTILINE
 
 def way_to(machine: Machine, port: int) -> int:
     """The port of 127.0.0.1 that leads to that TCP port of the guest; 0 where none does."""
-    rules = [one for one in machine.view.forwards if one.protocol == "tcp" and one.guest == port]
-    return rules[0].host if rules else 0
+    return way_by(machine.view.forwards, port)
+
+
+def way_by(rules: Iterable[Forward], port: int) -> int:
+    """The same by those forwards."""
+    pairs = (pair for rule in rules if rule.protocol == "tcp" for pair in rule.pairs())
+    return next((here for here, there in pairs if there == port), 0)
 
 
 def no_way(machine: Machine, port: int) -> NotAllowedError:
@@ -31,23 +41,35 @@ def no_way(machine: Machine, port: int) -> NotAllowedError:
     here = port if port >= 1024 else 20_000 + port
     return NotAllowedError(
         f"no port of this computer leads to port {port} of “{machine.name}”",
-        hint=f"add “{here}:{port}” to the forwards of one of its networks of mode user:"
-        f" workstation edit {machine.name}; it counts from the next start",
+        hint=f"workstation forward add {machine.name} {here}:{port}",
     )
 
 
-async def answers(monitor: Monitor, host_port: int) -> bool:
+async def answers(monitor: Monitor | None, host_port: int) -> bool:
     """Whether something in the guest takes connections there.
 
-    A connection to this computer's end says nothing: QEMU takes it at once. So QEMU is asked
-    whether it has come to one with the guest, ours or another's.
+    A connection to this computer's end says nothing: QEMU takes it at once. So QEMU, by its
+    monitor, is asked whether it has come to one with the guest, ours or another's. Without one
+    (passt has taken it) what counts is whether it stays.
     """
-    with socket.socket() as tried, suppress(OSError, TimeoutError):
-        tried.setblocking(False)
+    with suppress(OSError, TimeoutError):
         async with asyncio.timeout(CONNECT_SECONDS):
-            await asyncio.get_running_loop().sock_connect(tried, ("127.0.0.1", host_port))
-            return await _established(monitor, host_port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", host_port)
+            try:
+                if monitor:
+                    return await _established(monitor, host_port)
+                return await _stays(reader)
+            finally:
+                writer.transport.abort()
     return False
+
+
+async def _stays(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(STAYS_SECONDS):
+            return bool(await reader.read(1))
+    except TimeoutError:
+        return True
 
 
 async def _established(monitor: Monitor, host_port: int) -> bool:
@@ -63,28 +85,19 @@ async def _established(monitor: Monitor, host_port: int) -> bool:
         await asyncio.sleep(0.05)
 
 
-async def open_ssh(machine: Machine) -> int:
-    """The way to the guest's port 22; made while it runs, where its profile names none."""
-    known = way_to(machine, SSH)
-    if known or not machine.view.state.live or machine.monitor is None:
-        return known
-    return await _added(machine, machine.monitor)
+def open_network(machine: Machine) -> int:
+    """The first of its networks that could have a forward; -1 where there is none."""
+    networks = machine.view.profile.networks if machine.view.profile else ()
+    return next((n for n, one in enumerate(networks) if one.mode in ("user", "passt")), -1)
 
 
-async def _added(machine: Machine, monitor: Monitor) -> int:
-    networks = machine.definition.profile.networks if machine.definition else ()
-    for number, network in enumerate(networks):
-        if network.mode == "user":
-            port = _free_port()
-            words = f"hostfwd_add net{number} tcp:127.0.0.1:{port}-:22"
-            said = await monitor.execute("human-monitor-command", **{"command-line": words})
-            if str(said).strip():
-                raise MonitorError(f"“{machine.name}” cannot be reached by ssh: {said}")
-            return port
-    return 0
+def by_qemu(machine: Machine, port: int) -> bool:
+    """Whether it is QEMU itself that takes connections for that port of the guest."""
+    networks = machine.view.profile.networks if machine.view.profile else ()
+    return any(way_by(one.forwards, port) for one in networks if one.mode == "user")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from workstation.core import names
 from workstation.core.agent import asking
-from workstation.core.guest import facts, files, hosts, run, ssh, wait
+from workstation.core.guest import facts, files, hosts, ports, run, ssh, wait
 from workstation.core.guest.copying import Copy
 from workstation.core.guest.hosts import SUFFIX, Door
 from workstation.core.provision import firstboot
@@ -18,7 +18,6 @@ from workstation.model.guest import GuestFacts, Ran
 from workstation.model.machine import State
 
 if TYPE_CHECKING:
-    from workstation.core.machine import Machine
     from workstation.core.workstation import Workstation
 
 
@@ -32,8 +31,8 @@ class Guests:
         """Whoever looks after them, for a front-end that stays."""
         return FirstBoots(self._station.front_end, group)
 
-    async def started(self, machine: "Machine") -> None:
-        """A machine has just been started: ssh's file says how it is reached now."""
+    async def reached(self) -> None:
+        """A machine is reached in another way now: ssh's file says so, where there is one."""
         if self._station.paths.ssh_config.exists():
             await asyncio.to_thread(self.write_ssh_config)
 
@@ -91,6 +90,8 @@ class Guests:
     ) -> None:
         """Until `agent`, `setup`, `port:22`, `text:login:` has come."""
         machine = self._station.machine(name)
+        if what == f"port:{ports.SSH}":
+            await self._open(name)
         await wait.until(machine, what, timeout, self._station.front_end)
 
     async def copy(self, copy: Copy) -> None:
@@ -120,8 +121,19 @@ class Guests:
     # -- ssh --------------------------------------------------------------------
 
     async def door(self, name: str, user: str = "") -> Door:
-        """The way in by ssh."""
+        """The way in by ssh; a forward is added for it where there is none."""
+        await self._open(name)
         return await ssh.door(self._station.machine(name), user)
+
+    async def _open(self, name: str) -> None:
+        """A port of this computer leads to the guest's port 22, from now on."""
+        machine = self._station.machine(name)
+        await machine.settled()
+        network = ports.open_network(machine)
+        if machine.pair() and network >= 0 and not ports.way_to(machine, ports.SSH):
+            rule = f"{ports.free_port()}:{ports.SSH}"
+            await self._station.changes.add_forward(name, rule, network)
+            await self.reached()
 
     def forget_host_keys(self, name: str) -> None:
         """The next ones that answer, or that its agent says, are believed."""

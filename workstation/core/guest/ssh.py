@@ -22,9 +22,8 @@ _HOST_KEYS = tuple(f"/etc/ssh/ssh_host_{kind}_key.pub" for kind in ("ed25519", "
 
 
 async def door(machine: Machine, user: str = "") -> Door:
-    """The way in, made where there is none; raises NotAllowedError where there cannot be one."""
-    await machine.settled()
-    port = await ports.open_ssh(machine)
+    """The way in; raises NotAllowedError where there is none."""
+    port = ports.way_to(machine, ports.SSH)
     if not port:
         raise ports.no_way(machine, ports.SSH)
     await _pin(machine)
@@ -99,5 +98,4 @@ def write_config(paths: Paths, names: Sequence[str]) -> list[str]:
 
 def _ssh_port(record: run.Record) -> int:
     rules = [Forward.model_validate(text) for network in record.forwards for text in network]
-    ways = [rule.host for rule in rules if rule.guest == ports.SSH and rule.protocol == "tcp"]
-    return ways[0] if ways else 0
+    return ports.way_by(rules, ports.SSH)

@@ -60,15 +60,14 @@ async def _agent(machine: Machine) -> bool:
 
 def _port(machine: Machine, number: int) -> Callable[[], Awaitable[bool]]:
     async def answered() -> bool:
-        way = ports.way_to(machine, number) or (
-            await ports.open_ssh(machine) if number == ports.SSH else 0
-        )
+        way = ports.way_to(machine, number)
         if not way:
             raise ports.no_way(machine, number)
         if machine.monitor is None:
             return False
         with suppress(MonitorError):
-            return await ports.answers(machine.monitor, way)
+            asked = machine.monitor if ports.by_qemu(machine, number) else None
+            return await ports.answers(asked, way)
         return False
 
     return answered

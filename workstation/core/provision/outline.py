@@ -34,10 +34,11 @@ def kept(profile: Profile) -> Profile:
 def with_ssh(networks: tuple[Network, ...]) -> tuple[Network, ...]:
     """A port of this computer leads to the guest's port 22, where the profile names none."""
     rules = [rule for network in networks for rule in network.forwards]
-    open_ones = [number for number, one in enumerate(networks) if one.mode == "user"]
-    if not open_ones or any(rule.guest == SSH and rule.protocol == "tcp" for rule in rules):
+    open_ones = [n for n, one in enumerate(networks) if one.mode in ("user", "passt")]
+    tcp = {there for rule in rules if rule.protocol == "tcp" for _, there in rule.pairs()}
+    if not open_ones or SSH in tcp:
         return networks
-    taken = {rule.host for rule in rules}
+    taken = {here for rule in rules for here, _ in rule.pairs()}
     port = next(port for port in range(FIRST_PORT, 65536) if port not in taken)
     first = networks[open_ones[0]]
     forwards = (*first.forwards, Forward(host=port, guest=SSH))
