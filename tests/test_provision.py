@@ -15,18 +15,22 @@ import yaml
 from pycdlib import PyCdlib
 
 from tests.conftest import tiny
+from workstation.core import freeze, mend
 from workstation.core.bundle.strip import stripped
+from workstation.core.machine import Machine
 from workstation.core.provision import cloud, keys, passwords, seed
 from workstation.core.provision.cloud import Supplies
 from workstation.core.workstation import Workstation
 from workstation.errors import (
     InvalidError,
     LaunchError,
+    MonitorError,
     NotAllowedError,
     NotFoundError,
     UsageError,
     WaitTimeoutError,
 )
+from workstation.model.machine import State
 from workstation.model.profile import Profile
 from workstation.paths import MachinePaths, Paths
 from workstation.profile.load import parse_definition, parse_profile
@@ -213,7 +217,7 @@ def test_a_machine_that_is_there_is_not_set_up_anew() -> None:
 
 
 def asked(**provision: object) -> Profile:
-    return tiny(networks=[{}], drives=[{"size": "1 MiB"}], provision=provision)
+    return tiny(drives=[{"size": "1 MiB"}], provision=provision)
 
 
 async def test_the_disc_is_in_the_machine_and_its_words_are_nowhere_else(
@@ -254,9 +258,23 @@ async def test_the_disc_is_in_the_machine_and_its_words_are_nowhere_else(
 
     kept = station.view("web").profile
     assert kept and kept.provision.user == "maria" and not kept.provision.beyond_user
-    assert [str(rule) for rule in kept.networks[0].forwards] == ["2222:22"]
     assert len(kept.cdroms) == 1
     assert station.view("web").unfinished
+
+
+async def test_ssh_has_a_way_in_that_is_the_machines_own(station: Workstation) -> None:
+    user = {"user": "maria"}
+    for name in ("web", "two"):
+        await station.create(name, tiny(networks=[{}], provision=user))
+    rules = [station.machine(name).definition.profile.networks[0].forwards  # type: ignore[union-attr]
+             for name in ("web", "two")]  # fmt: skip
+    assert [rule.guest for (rule,) in rules] == [22, 22]
+    assert rules[0][0].host != rules[1][0].host
+    own = [{"forwards": ["2200-2230:1-31"]}]
+    await station.create("own", tiny(networks=own, provision=user))
+    kept = station.view("own").profile
+    assert kept and [str(rule) for rule in kept.networks[0].forwards] == ["2200-2230:1-31"]
+    await station.create("cut-off", tiny(networks=[{"mode": "none"}], provision=user))
 
 
 async def test_nothing_of_it_is_in_a_bundle_or_a_layer(
@@ -445,3 +463,57 @@ async def test_what_cannot_come_is_not_waited_for(station: Workstation) -> None:
     await station.kill("web")
     with pytest.raises(NotAllowedError, match="only a running guest"):
         await station.guests.run("web", ["true"])
+
+
+@pytest.mark.qemu
+async def test_file_systems_that_a_killed_front_end_held_are_let_go(
+    station: Workstation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await station.create("web", tiny(drives=[{"size": "1 MiB"}]))
+    await station.start("web")
+    let_go: list[str] = []
+
+    async def noted(machine: Machine) -> None:
+        let_go.append(machine.name)
+
+    monkeypatch.setattr(mend, "let_go", noted)
+    for still in (False, True):
+        cut_off = mend.Pending(running=True, still=still)
+        station.paths.machine("web").pending.write_text(json.dumps(cut_off._asdict()))
+        await station.layers.snapshot("web", f"after-{still}".lower())
+    assert let_go == ["web"]
+    assert station.view("web").state is State.RUNNING
+    await station.kill("web")
+
+
+@pytest.mark.qemu
+async def test_a_snapshot_of_the_disks_holds_them_and_always_lets_go(
+    station: Workstation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await station.create("web", tiny(drives=[{"size": "1 MiB"}]))
+    await station.start("web")
+    happened: list[str] = []
+
+    async def held(_: Machine) -> bool:
+        happened.append("held")
+        return True
+
+    async def noted(machine: Machine) -> None:
+        assert await freeze.is_running(freeze.monitor_of(machine))
+        happened.append("let go")
+
+    async def fails(*_: object) -> None:
+        raise MonitorError("not now")
+
+    monkeypatch.setattr(freeze, "hold", held)
+    for module in (freeze, mend):
+        monkeypatch.setattr(module, "let_go", noted)
+    await station.layers.snapshot("web", "with-memory")
+    assert happened == []
+    await station.layers.snapshot("web", "disks", memory=False)
+    assert happened == ["held", "let go"]
+    monkeypatch.setattr(freeze, "_stand_still", fails)
+    with pytest.raises(MonitorError, match="not now"):
+        await station.layers.snapshot("web", "fails", memory=False)
+    assert happened == ["held", "let go"] * 2
+    await station.kill("web")

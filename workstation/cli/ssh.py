@@ -19,6 +19,11 @@ OWN_FAILURE = 255
 
 def ssh(call: "Call") -> int:
     """A shell there, or one command; the exit code is ssh's."""
+    if call.words and call.words[0].partition("=")[0] in ("--user", "--new-host-key"):
+        raise UsageError(
+            f"{call.words[0]} stands behind the machine's name, where its guest's command begins",
+            hint=f"workstation ssh {' '.join(call.words[:2])} {call.name}",
+        )
 
     async def act() -> int:
         async with station("ssh", call.name) as found:

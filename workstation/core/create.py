@@ -39,7 +39,7 @@ async def create_machine(
         uuid=uuid4(),
         created=datetime.now(UTC).replace(microsecond=0),
         based_on=based_on,
-        profile=pin(outline.kept(profile), facts, name),
+        profile=pin(outline.kept(profile, name), facts, name),
     )
     images, store = Images(paths), Store(paths)
     with store.adding(), library.making(paths, name) as machine:
