@@ -32,7 +32,10 @@ FACTS = HostFacts(
 )
 
 LISTENERS = (*(f"monitor{number}" for number in range(MONITORS)), "serial", "agent", "leash")
-DESCRIPTORS = {name: number for number, name in enumerate((*LISTENERS, "tpm", "serial-log"), 10)}
+CABLES = tuple(f"net{number}" for number in range(8))
+DESCRIPTORS = {
+    name: number for number, name in enumerate((*LISTENERS, "tpm", "serial-log", *CABLES), 10)
+}
 
 
 def launch_of(

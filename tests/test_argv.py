@@ -53,8 +53,24 @@ EVERYTHING: dict[str, dict[str, object]] = {
             {"model": "e1000e", "restrict": True, "forwards": ["2222:22"]},
             {"model": "e1000", "mode": "none"},
             {"model": "rtl8139"},
+            {"forwards": ["8000-8002:9000-9002"]},
+            {"mode": "private", "name": "lab"},
+            {"mode": "tap", "name": "tap0"},
+            {"mode": "passt", "forwards": ["2223:22"]},
         ],
         "boot": {"order": ["disk", "network"]},
+    },
+    "plugged": {
+        "cpu": {"cores": 2, "most": 6},
+        "machine": {"slots": 2},
+        "drives": [DRIVE, {**DRIVE, "slot": 1}],
+        "usb": ["046d:c52b", "1d6b:0002"],
+        "devices": {"usb_tablet": False},
+    },
+    "plugged-pc": {
+        "machine": {"type": "pc"},
+        "drives": [{**DRIVE, "slot": 0}, {**DRIVE, "slot": 3}],
+        "usb": ["046d:c52b"],
     },
     "shares": {
         "shares": [

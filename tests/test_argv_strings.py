@@ -46,11 +46,21 @@ share = st.fixed_dictionaries(
 network = st.fixed_dictionaries(
     {"model": st.sampled_from(["virtio", "e1000e", "e1000", "rtl8139"])},
     optional={
-        "mode": st.sampled_from(["user", "none"]),
+        "mode": st.sampled_from(["user", "none", "private", "tap", "bridge", "passt"]),
+        "name": words(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}"),
         "restrict": st.booleans(),
         "mac": words(r"[0-9a-f][26ae](:[0-9a-f]{2}){5}"),
     },
 )
+
+
+def fitting(network: dict[str, Any]) -> dict[str, Any]:
+    """A name where the mode takes one, and nowhere else."""
+    named = network.get("mode") in ("private", "tap", "bridge")
+    changed = {"name": "lab", **network} if named else {**network, "name": None}
+    return changed | ({} if network.get("mode", "user") == "user" else {"restrict": False})
+
+
 device_flags = ("serial", "usb_tablet", "rng", "tpm", "agent", "balloon", "panic")
 devices = st.fixed_dictionaries(
     {"sound": st.sampled_from(["none", "hda"])},
@@ -84,7 +94,8 @@ def profiles(draw: st.DrawFn) -> Profile:
         "boot": boot,
         "drives": draw(st.lists(drive, max_size=3)),
         "cdroms": draw(st.lists(st.fixed_dictionaries({}, optional={"image": image}), max_size=2)),
-        "networks": draw(st.lists(network, max_size=3)),
+        "networks": [fitting(one) for one in draw(st.lists(network, max_size=3))],
+        "usb": draw(st.lists(words(r"[0-9a-f]{4}:[0-9a-f]{4}"), max_size=2, unique=True)),
         "shares": draw(st.lists(share, max_size=3, unique_by=lambda one: str(one["tag"]))),
         "display": {"adapter": draw(st.sampled_from(["none", "std", "virtio"]))},
         "devices": draw(devices),
@@ -127,6 +138,11 @@ def harmless(profile: Profile) -> Profile:
                 drive.model_copy(update={"image": plain(drive.image, "disc")})
                 for drive in profile.cdroms
             ),
+            "networks": tuple(
+                network.model_copy(update={"name": network.name and "x"})
+                for network in profile.networks
+            ),
+            "usb": tuple(f"1d6b:000{number}" for number, _ in enumerate(profile.usb)),
             "shares": tuple(
                 share.model_copy(update={"path": "/share", "tag": f"share{number}"})
                 for number, share in enumerate(profile.shares)

@@ -137,13 +137,17 @@ async def test_a_profile_that_reaches_into_the_host_is_stripped_and_that_is_said
         cdroms=[{"image": str(sentinel)}],
         shares=[{"path": str(tmp_path), "tag": "all", "writable": True}],
         machine={"gdb": True},
-        networks=[{"forwards": ["0.0.0.0:18080:80"]}],
+        networks=[
+            {"forwards": ["0.0.0.0:18080:80"]},
+            *({"mode": mode, "name": "lab"} for mode in ("private", "bridge", "tap")),
+        ],
+        usb=["046d:c52b"],
     )
     file = tmp_path / "one.vmbundle"
     bundle(file, image(tmp_path), profile=profile)
     came = await station.carry.import_file(file)
     said = " ".join(came.said)
-    for word in ("share “all”", "CD drive 1", "18080", "gdb"):
+    for word in ("share “all”", "CD drive 1", "18080", "gdb", "private network", "046d:c52b"):
         assert word in said
     layer = station.layers.store.read(station.layers.names_of("one").head.layer or "")
     definition = station.machine("one").definition
@@ -152,6 +156,8 @@ async def test_a_profile_that_reaches_into_the_host_is_stripped_and_that_is_said
         assert (found.shares, found.cdroms[0].image, found.drives[0].image) == ((), None, None)
         assert found.networks[0].forwards[0].address == "127.0.0.1"
         assert not found.machine.gdb
+        assert {network.mode for network in found.networks[1:]} == {"none"}
+        assert found.usb == ()
     await station.start("one")
     await station.layers.revert("one", "here", discard=True)
     argv = station.paths.machine("one").run.read_text()

@@ -61,15 +61,23 @@ def _forwards(view: MachineView) -> list[dict[str, Any]]:
     """A row a forward: of the machine's file, and of the guest that runs."""
     if not view.profile:
         return []
-    asked = [(number, one) for number, network in enumerate(view.profile.networks)
-             for one in network.forwards]  # fmt: skip
-    got = list(view.forwards) if view.state.live else []
-    alike = len(got) == len(asked)
-    return [_row(number, one, got[place] if alike else None, view)
-            for place, (number, one) in enumerate(asked)]  # fmt: skip
+    open_now = list(view.forwards) if view.state.live else []
+    rows = []
+    for number, network in enumerate(view.profile.networks):
+        for asked in network.forwards:
+            got = next((one for one in open_now if _led_by(one, asked)), None)
+            if got:
+                open_now.remove(got)
+            rows.append(_row(number, asked, got))
+    return rows
 
 
-def _row(number: int, asked: Forward, got: Forward | None, view: MachineView) -> dict[str, Any]:
+def _led_by(got: Forward, asked: Forward) -> bool:
+    """Whether it leads where that one was to; its host port may be another."""
+    return got.model_copy(update={"host": asked.host}) == asked
+
+
+def _row(number: int, asked: Forward, got: Forward | None) -> dict[str, Any]:
     state = "open" if got else "at the next start"
     forward = got or asked
     if got and got.host != asked.host:

@@ -1,0 +1,84 @@
+"""USB devices of this computer: what is listed, who may hand them over, and what the guest gets."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import tiny
+from workstation.core import usb
+from workstation.core.workstation import Workstation
+from workstation.errors import HostError, NotFoundError
+from workstation.model.change import When
+
+
+def plug(root: Path, name: str, **files: str) -> None:
+    """A device as sysfs shows it."""
+    directory = root / "sys" / name
+    directory.mkdir(parents=True)
+    for key, value in files.items():
+        (directory / key).write_text(f"{value}\n")
+
+
+@pytest.fixture
+def computer(tmp_path: Path) -> tuple[Path, Path]:
+    """Two devices, a hub, an interface, and one that goes away while it is looked at."""
+    common = {"bDeviceClass": "00", "busnum": "1"}
+    plug(tmp_path, "1-2", **common, idVendor="046D", idProduct="c52b", devnum="7",
+         manufacturer="Logi\x1b[31m", product="Receiver")  # fmt: skip
+    plug(tmp_path, "1-1", **common, idVendor="0951", idProduct="1666", devnum="3")
+    plug(tmp_path, "usb1", **{**common, "bDeviceClass": "09"}, idVendor="1d6b", idProduct="0002",
+         devnum="1")  # fmt: skip
+    plug(tmp_path, "1-1:1.0", bInterfaceNumber="00")
+    plug(tmp_path, "1-9", **common, idVendor="0951", idProduct="1666")
+    node = tmp_path / "dev" / "001" / "007"
+    node.parent.mkdir(parents=True)
+    node.touch()
+    return tmp_path / "sys", tmp_path / "dev"
+
+
+def test_what_is_plugged_in_is_listed_without_hubs_and_made_safe(
+    computer: tuple[Path, Path],
+) -> None:
+    found = usb.plugged_in(*computer)
+    assert [device.kind for device in found] == ["0951:1666", "046d:c52b"]
+    assert "\x1b" not in found[1].name
+    assert "Receiver" in found[1].name
+    assert [device.usable for device in found] == [False, True]
+    assert usb.plugged_in(computer[0] / "none") == []
+
+
+def test_a_closed_device_names_the_rule_that_opens_it(computer: tuple[Path, Path]) -> None:
+    assert usb.check_usable("046d:c52b", *computer) == ""
+    assert "not plugged in" in usb.check_usable("dead:beef", *computer)
+    with pytest.raises(HostError, match="you may not use") as caught:
+        usb.check_usable("0951:1666", *computer)
+    assert 'ATTR{idVendor}=="0951"' in caught.value.hint
+    assert 'TAG+="uaccess"' in caught.value.hint
+
+
+@pytest.mark.qemu
+async def test_a_device_is_attached_and_detached_while_the_guest_runs(
+    station: Workstation,
+) -> None:
+    await station.create("one", tiny())
+    await station.start("one")
+
+    async def names() -> set[str]:
+        monitor = station.machine("one").monitor
+        assert monitor
+        found = await monitor.execute("qom-list", path="/machine/peripheral")
+        return {device["name"] for device in found if device["name"].startswith("usb-")}
+
+    (effect,) = await station.changes.give_usb("one", "dead:beef")
+    assert effect.when is When.NOW
+    assert "not plugged in" in effect.note
+    assert await names() == {"usb-dead-beef"}
+    with pytest.raises(NotFoundError, match="no USB device"):
+        await station.changes.take_usb("one", "dead:0000")
+    # The next start, and one from memory, have it too.
+    await station.layers.suspend("one")
+    await station.start("one")
+    assert await names() == {"usb-dead-beef"}
+    await station.changes.take_usb("one", "dead:beef")
+    assert await names() == set()
+    assert "dead:beef" not in station.definition_text("one")
