@@ -6,11 +6,13 @@ import os
 import random
 import shutil
 import subprocess
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import eventually, overlay, tiny
+from tests.conftest import overlay, tiny
 from tests.laptops import laptop, other_home
 from workstation.core import heads
 from workstation.core.bundle.export import Wish
@@ -25,6 +27,7 @@ from workstation.errors import (
     WorkstationError,
 )
 from workstation.model.bundle import CHUNK
+from workstation.model.events import Activity, Event
 
 __all__ = ["laptop", "other_home"]
 
@@ -514,23 +517,29 @@ async def test_a_forged_layer_does_not_take_the_place_of_one_that_is_here(
     assert disk(laptop, "one")[: 2 * CHUNK] == expected(1)
 
 
+async def cancelled(station: Workstation, work: Coroutine[Any, Any, object]) -> None:
+    """Cancel it as soon as it has done a part of its bytes."""
+    task = asyncio.ensure_future(work)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Activity) and event.done and not event.finished:
+            task.cancel()
+
+    leave = station.subscribe(stop)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    leave()
+
+
 async def test_a_cancelled_export_and_import_leave_nothing(
     station: Workstation, laptop: Workstation, file: Path
 ) -> None:
     await made(station, 1, 2, 3)
-    exporting = asyncio.ensure_future(station.carry.export("one", file))
-    await eventually(lambda: bool(list(file.parent.glob(".*.part"))))
-    exporting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await exporting
+    await cancelled(station, station.carry.export("one", file))
     assert list(file.parent.glob("*.vmbundle*")) == []
     assert list(file.parent.glob(".*.part")) == []
     await station.carry.export("one", file)
-    importing = asyncio.ensure_future(laptop.carry.import_file(file))
-    await eventually(lambda: bool(left(laptop)[2]))
-    importing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await importing
+    await cancelled(laptop, laptop.carry.import_file(file))
     assert left(laptop) == NOTHING
     shutil.rmtree(laptop.paths.making)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import tiny
+from tests.laptops import other_home
 from tests.test_carry_files import CLUSTER, NOTHING, disk, expected, left, put
 from workstation.core.bundle.reader import open_bundle
 from workstation.core.collect import collect
@@ -19,6 +20,8 @@ from workstation.core.workstation import Workstation
 from workstation.model.bundle import CHUNK
 from workstation.model.host import Level
 from workstation.paths import Paths
+
+__all__ = ["other_home"]
 
 FRONT_END = """
 import asyncio, os, resource, signal, sys
@@ -119,8 +122,8 @@ class Pair:
 
 
 @pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
-    found = Pair(tmp_path)
+async def pair(other_home: Path) -> AsyncIterator[Pair]:
+    found = Pair(other_home)
     async with found.station("first") as station:
         await station.create("one", tiny(drives=[{"size": "32 MiB"}]))
         put(station, "one", 1)

@@ -258,8 +258,10 @@ class LibraryScreen(Desk):
         if self.station:
             past = await asyncio.to_thread(read_past, self.station, view.name)
             self._pasts[view.name] = (view.history, past)
-            if self._details and self._details.view and self._details.view.name == view.name:
-                self._details.show(self._details.view, past, self.outside.now())
+            details = self._details
+            # The screens may have been left meanwhile.
+            if details and details.children and details.view and details.view.name == view.name:
+                details.show(details.view, past, self.outside.now())
 
     @work(group="guest", exclusive=True)
     async def _ask_guest(self, name: str) -> None:
@@ -341,7 +343,8 @@ class LibraryScreen(Desk):
         view, shown = self.view, self.app.screen is self
         if self._details and self.station:
             followed = self._details.thumbnail.look
-            wanted = view.name if view and shown and has_display(view) else ""
+            there = view is not None and view.name in self.station.machines
+            wanted = view.name if view and there and shown and has_display(view) else ""
             if wanted != (followed.view.name if followed else ""):
                 look = self.station.screens.look(wanted) if wanted else None
                 self._details.thumbnail.follow(look)

@@ -64,10 +64,9 @@ class Guests:
 
     async def refresh(self, name: str) -> None:
         """Have the view say what the guest says of itself, where it has an agent that does."""
-        view = self._station.view(name)
-        wanted = view.profile and view.profile.devices.agent and view.state is State.RUNNING
-        if wanted:
-            with suppress(WorkstationError):
+        with suppress(WorkstationError):  # nobody answers, or the machine has just gone
+            view = self._station.view(name)
+            if view.profile and view.profile.devices.agent and view.state is State.RUNNING:
                 await self.facts(name)
 
     async def run(
