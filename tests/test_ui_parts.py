@@ -74,14 +74,14 @@ def test_a_sparkline(values: list[float], width: int, top: float, bars: str) -> 
     [
         ("8080:80", "http://127.0.0.1:8080  →  80"),
         ("8443:443", "https://127.0.0.1:8443  →  443"),
-        ("2222:22", "ssh -p 2222 127.0.0.1  →  22"),
+        ("2222:22", "workstation ssh web  →  22"),
         ("5432:5432", "127.0.0.1:5432  →  5432"),
         ("5353:53/udp", "udp 127.0.0.1:5353  →  53"),
         ("0.0.0.0:8080:80", "http://127.0.0.1:8080  →  80  ⚠ open to everybody on the network"),
     ],
 )
 def test_how_to_reach_a_port(forward: str, text: str) -> None:
-    assert address(Forward.model_validate(forward)).plain == text
+    assert address(Forward.model_validate(forward), "web").plain == text
 
 
 def test_a_free_name() -> None:

@@ -87,12 +87,12 @@ def _held(holder: Holder) -> str:
 
 def _reach(view: MachineView) -> Iterator[tuple[str, Content]]:
     for number, forward in enumerate(view.forwards):
-        yield "" if number else "open", address(forward)
+        yield "" if number else "open", address(forward, view.name)
     if not view.forwards and view.profile:
         planned = [forward for network in view.profile.networks for forward in network.forwards]
         for number, forward in enumerate(planned):
             label = "" if number else "opens"
-            yield label, Content.styled(address(forward).plain, "$text-muted")
+            yield label, Content.styled(address(forward, view.name).plain, "$text-muted")
 
 
 def _guest(view: MachineView) -> Iterator[tuple[str, Content]]:
@@ -104,14 +104,14 @@ def _guest(view: MachineView) -> Iterator[tuple[str, Content]]:
         yield "guest", Content(safe_line(" · ".join(part for part in parts if part)))
 
 
-def address(forward: Forward) -> Content:
-    """How to reach the guest's port from this computer: `http://127.0.0.1:8080 → 80`."""
+def address(forward: Forward, name: str) -> Content:
+    """How to reach a machine's port from this computer: `http://127.0.0.1:8080 → 80`."""
     place = f"127.0.0.1:{forward.host}"
     shown, link = place, None
     if forward.protocol == "udp":
         shown = f"udp {place}"
     elif forward.guest == 22:
-        shown = f"ssh -p {forward.host} 127.0.0.1"
+        shown = f"workstation ssh {name}"
     elif scheme := SCHEMES.get(forward.guest):
         shown = link = f"{scheme}://{place}"
     note = "" if forward.address == "127.0.0.1" else "  ⚠ open to everybody on the network"
