@@ -39,8 +39,8 @@ class UefiShell:
 
 
 @asynccontextmanager
-async def shell(station: Workstation) -> AsyncIterator[UefiShell]:
-    path = station.paths.machine("one").serial
+async def shell(station: Workstation, name: str = "one") -> AsyncIterator[UefiShell]:
+    path = station.paths.machine(name).serial
     reader, writer = await asyncio.open_unix_connection(str(path), limit=2**20)
     try:
         found = UefiShell(reader, writer)
@@ -55,7 +55,9 @@ NAME = "-guid 12345678-1234-1234-1234-123456789abc"
 MARK = "setvar Mark {} -bs -nv ={}"
 
 
-async def test_variables_last_over_a_restart_and_follow_a_revert(station: Workstation) -> None:
+async def test_variables_last_over_a_restart_and_follow_a_revert_and_an_export(
+    station: Workstation, home: Path
+) -> None:
     await station.create("one", tiny(boot={"firmware": "uefi"}, memory="128 MiB"))
     await station.start("one")
     async with shell(station) as firmware:
@@ -71,6 +73,12 @@ async def test_variables_last_over_a_restart_and_follow_a_revert(station: Workst
     await station.kill("one")
     await station.layers.revert("one", "a", discard=True)
     async with shell(station) as firmware:
+        assert "01 02" in await firmware.run(f"setvar Mark {NAME}")
+    await station.kill("one")
+    await station.carry.export("one", home / "one.vmbundle")
+    await station.carry.import_file(home / "one.vmbundle", name="two")
+    await station.start("two")
+    async with shell(station, "two") as firmware:
         assert "01 02" in await firmware.run(f"setvar Mark {NAME}")
 
 

@@ -77,6 +77,7 @@ def test_a_sparkline(values: list[float], width: int, top: float, bars: str) -> 
         ("2222:22", "workstation ssh web  →  22"),
         ("5432:5432", "127.0.0.1:5432  →  5432"),
         ("5353:53/udp", "udp 127.0.0.1:5353  →  53"),
+        ("8000-8010:9000-9010", "tcp 127.0.0.1:8000-8010  →  9000-9010"),
         ("0.0.0.0:8080:80", "http://127.0.0.1:8080  →  80  ⚠ open to everybody on the network"),
     ],
 )

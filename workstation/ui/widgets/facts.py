@@ -57,6 +57,8 @@ def _facts(view: MachineView, history: Content | None) -> Iterator[tuple[str, Co
         for share in profile.shares:
             access = "writable" if share.writable else "read only"
             yield "share", Content(safe_line(f"{share.path} as {share.tag}, {access}"))
+        for kind in profile.usb:
+            yield "USB", Content(kind)
         if profile.tags:
             yield "tags", Content(safe_line(" ".join(f"#{tag}" for tag in profile.tags)))
     if view.based_on:
@@ -108,7 +110,9 @@ def address(forward: Forward, name: str) -> Content:
     """How to reach a machine's port from this computer: `http://127.0.0.1:8080 → 80`."""
     place = f"127.0.0.1:{forward.host}"
     shown, link = place, None
-    if forward.protocol == "udp":
+    if forward.count > 1:
+        shown = f"{forward.protocol} {place}-{forward.host + forward.count - 1}"
+    elif forward.protocol == "udp":
         shown = f"udp {place}"
     elif forward.guest == 22:
         shown = f"workstation ssh {name}"
@@ -117,9 +121,14 @@ def address(forward: Forward, name: str) -> Content:
     note = "" if forward.address == "127.0.0.1" else "  ⚠ open to everybody on the network"
     return Content.assemble(
         (shown, Style(link=link, underline=bool(link) or None)),
-        (f"  →  {forward.guest}", "$text-muted"),
+        (f"  →  {_guest_ports(forward)}", "$text-muted"),
         (note, "$text-warning"),
     )
+
+
+def _guest_ports(forward: Forward) -> str:
+    last = f"-{forward.guest + forward.count - 1}" if forward.count > 1 else ""
+    return f"{forward.guest}{last}"
 
 
 def _hardware(view: MachineView, profile: Profile) -> str:
@@ -143,8 +152,12 @@ def _drive(drive: Drive) -> str:
 
 
 def _network(network: Network) -> str:
-    if network.mode == "none":
-        return f"unplugged · {network.model}"
-    return f"{'cut off from the outside' if network.restrict else 'through this computer'}" + (
-        f" · {network.model}"
-    )
+    ways = {
+        "none": "unplugged",
+        "private": f"private network {network.name}",
+        "bridge": f"on the bridge {network.name}",
+        "tap": f"on {network.name}",
+        "passt": "through this computer, by passt",
+        "user": "cut off from the outside" if network.restrict else "through this computer",
+    }
+    return safe_line(f"{ways[network.mode]} · {network.model}")
