@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from workstation.cli.station import station
 from workstation.core.guest.copying import Copy, parse
 from workstation.core.workstation import Workstation
-from workstation.errors import UsageError, WorkstationError
+from workstation.errors import NotFoundError, UsageError, WorkstationError
 
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
@@ -40,7 +40,7 @@ def cp(call: "Call") -> int:
     """By scp; through the agent where there is no ssh, or where that is asked for."""
     copy = parse(call.source, call.target)
     if copy.into_guest and not copy.outside.exists():
-        raise UsageError(f"there is no file {copy.outside}")
+        raise NotFoundError(f"there is no file {copy.outside}", hint="check its path")
     code = asyncio.run(_copied(call, copy))
     if call.json and not code:
         print(json.dumps({"name": copy.name, "from": call.source, "to": call.target}, indent=2))
