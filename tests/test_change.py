@@ -94,6 +94,7 @@ async def test_disks_of_a_machine_that_is_off(station: Workstation) -> None:
         await station.changes.set("one", ["memroy=2 GiB"])
 
 
+@pytest.mark.long
 async def test_on_a_pc_too(station: Workstation) -> None:
     await awake(station, "one", small(machine={"type": "pc"}))
     await station.changes.set("one", ["drives[0].size=32 MiB"])
@@ -154,6 +155,7 @@ async def test_forwards_open_and_close_while_the_guest_runs(station: Workstation
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
+@pytest.mark.long
 async def test_a_range_of_ports_all_lead_in(station: Workstation) -> None:
     first = free_port()
     await awake(station, "one", small(networks=[{}]))
@@ -199,6 +201,7 @@ async def test_discs_come_and_go(station: Workstation, home: Path) -> None:
     assert await inside() == ["", ""]
 
 
+@pytest.mark.long
 async def test_cpus_and_memory(station: Workstation) -> None:
     await awake(station, "one", small(cpu={"cores": 1, "most": 3}))
     effects = await station.changes.set("one", ["cpu.cores=2", "memory=96 MiB"])
@@ -225,6 +228,7 @@ async def test_cpus_and_memory(station: Workstation) -> None:
         assert int(await shell.run(total)) > before
 
 
+@pytest.mark.long
 async def test_a_sleeping_guest_keeps_its_hardware(station: Workstation) -> None:
     await awake(station, "one", small(networks=[{}]))
     await station.layers.suspend("one")

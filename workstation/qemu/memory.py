@@ -47,23 +47,12 @@ async def save_memory(
     told = [{"capability": "events", "state": True}]
     await monitor.execute("migrate-set-capabilities", capabilities=told)
     await monitor.pass_descriptor(descriptor, "memory")
-    if await _must_stand_still(monitor):
-        await monitor.execute("stop")
     try:
         await monitor.execute("migrate", uri="fd:memory")
         return await _finished(monitor, progress)
     except BaseException:
         await asyncio.shield(give_up(monitor))
         raise
-
-
-async def _must_stand_still(monitor: Monitor) -> bool:
-    """Whether QEMU would lose writes of a guest that runs on: emulated CPUs of which there are
-    several, each in a thread, are not seen to write by the pass that copies their memory. A busy
-    guest with two of them was damaged at its second resume (QEMU 7.2), and never standing still.
-    """
-    several = len(await monitor.execute("query-cpus-fast")) > 1
-    return several and not (await monitor.execute("query-kvm"))["enabled"]
 
 
 async def _finished(monitor: Monitor, progress: Callable[[float, float], None]) -> Saved:
