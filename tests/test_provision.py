@@ -517,3 +517,14 @@ async def test_a_snapshot_of_the_disks_holds_them_and_always_lets_go(
         await station.layers.snapshot("web", "fails", memory=False)
     assert happened == ["held", "let go"] * 2
     await station.kill("web")
+
+
+async def test_a_copy_of_what_is_not_set_up_yet_is_told(station: Workstation) -> None:
+    await station.create("web", asked(user="maria"))
+    await station.layers.clone("web", "two")
+    assert any("its copy will not be" in line.text for line in station.log)
+    assert not station.paths.machine("two").ssh.exists()
+    assert not station.view("two").unfinished
+    await station.guests.forget_setup("web")
+    await station.layers.clone("web", "three")
+    assert (station.paths.machine("three").ssh / "known_hosts").exists()

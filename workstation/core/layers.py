@@ -222,6 +222,8 @@ class Layers:
                 station.paths, self.store, facts, layer, new, tag=tag, copying=copying
             )
         await asyncio.to_thread(hosts.hand_on, station.paths, name, new)
+        if station.view(name).unfinished:
+            station.machine(new).log(hosts.not_set_up(name), Severity.WARNING)
         station.machine(new)
 
     async def present(self, name: str, note: str, *, memory: bool) -> Layer:

@@ -47,9 +47,12 @@ def unpin(machine: MachinePaths) -> None:
 
 
 def hand_on(paths: Paths, name: str, new: str) -> None:
-    """A copy of a machine has its host keys, and lets the same key in."""
+    """A copy of a machine has its host keys, and lets the same key in.
+
+    One of a machine that is not set up yet has neither.
+    """
     source, target = paths.machine(name), paths.machine(new)
-    if not source.ssh.is_dir():
+    if source.seed.exists() or not source.ssh.is_dir():
         return
     target.ssh.mkdir(mode=0o700, exist_ok=True)
     for file in (PRIVATE, f"{PRIVATE}.pub"):
@@ -58,6 +61,14 @@ def hand_on(paths: Paths, name: str, new: str) -> None:
     if is_pinned(source):
         lines = known_hosts(source).read_text().splitlines()
         pin(target, new, [line.partition(" ")[2] for line in lines])
+
+
+def not_set_up(name: str) -> str:
+    """What is said of a copy that was made too early."""
+    return (
+        f"“{name}” was not set up yet, and its copy will not be:"
+        f" workstation wait {name} --for setup, then clone it"
+    )
 
 
 def is_pinned(machine: MachinePaths) -> bool:
