@@ -1,10 +1,11 @@
 """The head of a machine that boots cold has every drive of its profile, each large enough."""
 
 import asyncio
+from pathlib import Path
 
 from workstation.core import heads
 from workstation.core.store import Store
-from workstation.errors import UsageError
+from workstation.errors import InvalidError, UsageError
 from workstation.model.host import HostFacts
 from workstation.model.profile import Drive, Profile
 from workstation.model.units import format_size
@@ -42,9 +43,17 @@ async def fit(paths: MachinePaths, store: Store, facts: HostFacts, profile: Prof
         if not file.exists():
             size = _size(store, head.layer, number, drive)
             await heads.add_overlay(paths, head.id, f"drive{number}", size)
-        elif drive.size and rounded(drive.size) > qcow2.read_header(file).size:
+        elif drive.size and rounded(drive.size) > _shown(file):
             await image.resize(facts.qemu_img, file, rounded(drive.size))
             await asyncio.to_thread(heads.sync, paths.head(head.id))
+
+
+def _shown(file: Path) -> int:
+    """Bytes that an overlay shows. What a damaged one lacks is for QEMU to say."""
+    try:
+        return qcow2.read_header(file).size
+    except InvalidError:
+        return qcow2.LARGEST
 
 
 def _size(store: Store, layer: str | None, number: int, drive: Drive) -> int:
