@@ -3,7 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from workstation.core import heads
+from workstation.core import heads, run
+from workstation.core.in_force import recorded
 from workstation.core.store import Store
 from workstation.errors import InvalidError, UsageError
 from workstation.model.host import HostFacts
@@ -35,17 +36,31 @@ def check_drives(old: Profile, new: Profile) -> None:
             )
 
 
-async def fit(paths: MachinePaths, store: Store, facts: HostFacts, profile: Profile) -> None:
-    """Make what is missing in the head, and let grow what is too small; QEMU must not run."""
+async def fit(
+    paths: MachinePaths, store: Store, facts: HostFacts, profile: Profile, known: int
+) -> None:
+    """Make the drives behind the first `known`, and let grow what is too small; QEMU must not run.
+
+    One of the known that is missing is lost, which is for QEMU to say: a blank one would hide it.
+    """
     head = heads.read_history(paths).head
+    if head.resume:
+        return  # its memory knows the disks as they are
     for number, drive in enumerate(profile.drives):
         file = paths.overlay(head.id, f"drive{number}")
-        if not file.exists():
+        there = file.exists()
+        if not there and number >= known:
             size = _size(store, head.layer, number, drive)
             await heads.add_overlay(paths, head.id, f"drive{number}", size)
-        elif drive.size and rounded(drive.size) > _shown(file):
+        elif there and drive.size and rounded(drive.size) > _shown(file):
             await image.resize(facts.qemu_img, file, rounded(drive.size))
             await asyncio.to_thread(heads.sync, paths.head(head.id))
+
+
+def known_drives(paths: MachinePaths, profile: Profile) -> int:
+    """How many drives the machine had when it ran last; those behind them were added since."""
+    last = recorded(run.read(paths))
+    return len((last or profile).drives)
 
 
 def _shown(file: Path) -> int:

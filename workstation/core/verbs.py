@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext, suppres
 from dataclasses import replace
 
 from workstation.core import library, run
-from workstation.core.fitting import fit
+from workstation.core.fitting import fit, known_drives
 from workstation.core.in_force import as_it_slept, plain
 from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
@@ -74,7 +74,9 @@ async def start(
                 if resuming:
                     definition = as_it_slept(machine, definition)
                 else:
-                    await fit(machine.paths, store, facts, definition.profile)
+                    wanted = definition.profile
+                    known = known_drives(machine.paths, wanted)
+                    await fit(machine.paths, store, facts, wanted, known)
                 with prepared(
                     paths, machine.paths, definition, facts, choice.accelerator, store
                 ) as launch:

@@ -16,7 +16,7 @@ from workstation.core.change.room import Changes
 from workstation.core.collect import collect_quietly
 from workstation.core.create import create_machine
 from workstation.core.demo import run_demo
-from workstation.core.fitting import check_drives
+from workstation.core.fitting import check_drives, fit
 from workstation.core.foreign.station import Foreign
 from workstation.core.guest.room import Guests
 from workstation.core.images import Images
@@ -467,3 +467,6 @@ class Workstation:
             from workstation.core import atomic
 
             await asyncio.to_thread(atomic.write, machine.paths.file, text)
+            if old and not machine.pair():
+                facts, known = await self.host_facts(), len(old.profile.drives)
+                await fit(machine.paths, self.layers.store, facts, new.profile, known)

@@ -142,7 +142,8 @@ class Changes:
         head = heads.read_history(machine.paths).head
         await _save(machine, new)
         if not head.resume:
-            await fit(machine.paths, self._station.layers.store, facts, new)
+            store, known = self._station.layers.store, len(old.drives)
+            await fit(machine.paths, store, facts, new, known)
         elif head.resume == "head":
             slept = _in_force(machine)
             in_force.note(machine, taken_over(slept, new, difference(old, new)))
