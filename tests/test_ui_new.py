@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Button, Input, TextArea
+from textual.widgets import Button, Input, Static, TextArea
 
 from tests.fakes import PROFILES, FakeWorkstation, app_on, library, opened, settled, shown, until
 from workstation.core.making.remarks import Remark
@@ -304,7 +304,8 @@ def test_each_step_looks(snap_compare: Any, size: tuple[int, int], step: str) ->
         if step == "wrong":
             area = app.screen.query_one(TextArea)
             area.text = area.text.replace("memory: 128 MiB", "memory: lots\nnotess: blue")
-            await until(pilot, lambda: "notess: unknown key" in shown(app))
+            said = app.screen.query_one("#messages", Static)
+            await until(pilot, lambda: "notess: unknown key" in str(said.content))
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=size, run_before=before)

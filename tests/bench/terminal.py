@@ -37,8 +37,10 @@ class Terminal:
         """The program in a terminal of that many columns and rows; it is ended with the block."""
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        # These would go before the size that the terminal has.
+        kept = {name: one for name, one in environ.items() if name not in ("COLUMNS", "LINES")}
         process = subprocess.Popen(
-            argv, env=environ, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+            argv, env=kept, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
         )
         os.close(slave)
         terminal = cls(process, master)
