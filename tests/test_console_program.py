@@ -19,6 +19,7 @@ from tests.test_guest import awake, small
 from workstation.core import serial
 from workstation.core.terminal.emulator import Emulator
 from workstation.core.workstation import Workstation
+from workstation.errors import WorkstationError
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("with_appliance")]
 
@@ -180,15 +181,17 @@ async def test_a_virtio_console_is_a_line_like_the_serial_one(station: Workstati
     await station.start("one")
     script = "modprobe virtio_console; (echo he''re; read x; echo got-$x) </dev/hvc0 >/dev/hvc0"
 
-    async def typing() -> None:
-        """On its screen, until it has booted and answers."""
+    async def prompted() -> None:
+        """Its shell takes what is typed once its prompt is on the screen."""
         while True:
-            await station.screens.type("one", f"{script}\n")
-            await asyncio.sleep(3)
+            with contextlib.suppress(WorkstationError):  # still a picture, or nothing
+                if "~#" in await station.screens.text("one"):
+                    return
+            await asyncio.sleep(0.2)
 
-    typed = asyncio.create_task(typing())
+    await asyncio.wait_for(prompted(), 60)
+    await station.screens.type("one", f"{script}\n")
     await station.wait_text("one", "here", timeout=60)
-    typed.cancel()
     reader, writer = await asyncio.open_unix_connection(str(station.paths.machine("one").serial))
     writer.write(b"ping\n")
     await station.wait_text("one", "got-ping", timeout=20)
