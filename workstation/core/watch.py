@@ -1,6 +1,7 @@
 """The machines' directory, watched: every change of a file becomes a call in the event loop."""
 
 import asyncio
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,8 @@ class Watch(FileSystemEventHandler):
         self._open = True
 
     def __enter__(self) -> "Watch":
+        # Said where a new directory is found twice, by its event and by a look; harmless.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
         self._observer.schedule(self, str(self._machines), recursive=True, event_filter=_KINDS)
         self._observer.start()
         return self
