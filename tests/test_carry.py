@@ -2,43 +2,25 @@
 
 import os
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import end_machines, tiny
+from tests.conftest import tiny
+from tests.laptops import laptop, other_home
 from tests.test_guest import awake
 from tests.test_layers import recall, remember, with_disk
 from workstation.core.bundle.export import Wish
 from workstation.core.workstation import Workstation
 from workstation.model.machine import State
-from workstation.paths import Paths
 
 pytestmark = [pytest.mark.qemu]
 
 
-@pytest.fixture
-def other_home() -> Iterator[Path]:
-    """Of the other laptop."""
-    directory = Path(tempfile.mkdtemp(prefix="ws-"))
-    try:
-        yield directory
-    finally:
-        end_machines(directory)
-        shutil.rmtree(directory, ignore_errors=True)
+__all__ = ["laptop", "other_home"]
 
 
-@pytest.fixture
-async def laptop(other_home: Path) -> AsyncIterator[Workstation]:
-    """A front-end on the library of the other laptop, which is empty."""
-    base = {"HOME": str(other_home), "XDG_RUNTIME_DIR": str(other_home / "run")}
-    async with Workstation(Paths.from_environment(base), front_end="test") as station:
-        yield station
-
-
-async def trust(laptop: Workstation, station: Workstation) -> None:
+def trust(laptop: Workstation, station: Workstation) -> None:
     laptop.carry.keys.add(station.carry.keys.own_fingerprint(), "the first one")
 
 
@@ -54,7 +36,7 @@ async def test_a_running_guest_goes_on_elsewhere_with_its_history(
     done = await station.carry.export("one", file)
     assert station.view("one").state is State.RUNNING
     assert (done.layers, done.memory, done.size) == (2, True, file.stat().st_size)
-    await trust(laptop, station)
+    trust(laptop, station)
     await station.kill("one")
     shutil.rmtree(station.paths.data)
 
@@ -77,7 +59,7 @@ async def test_what_was_done_on_the_stick_comes_home(
     file = tmp_path / "one.vmbundle"
     first = await station.carry.export("one", file)
     await station.kill("one")
-    await trust(laptop, station)
+    trust(laptop, station)
     await laptop.inplace.open(file)
     await laptop.start("one")
     await remember(laptop, "one", "second")
@@ -87,7 +69,7 @@ async def test_what_was_done_on_the_stick_comes_home(
     assert await recall(laptop, "one") == ("second", "second")
     await laptop.kill("one")
     await laptop.carry.inspect(file, verify_all=True)
-    await trust(station, laptop)
+    trust(station, laptop)
     came = await station.carry.import_file(file)
     assert (came.name, came.shared, came.resumes) == ("one-2", 1, True)
     await station.start("one-2")

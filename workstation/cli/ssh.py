@@ -13,9 +13,6 @@ from workstation.errors import NotFoundError, UsageError, WorkstationError
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
 
-OWN_FAILURE = 255
-"""How ssh ends where it is not the command in the guest that failed."""
-
 
 def ssh(call: "Call") -> int:
     """A shell there, or one command; the exit code is ssh's."""
