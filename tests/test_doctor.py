@@ -42,7 +42,7 @@ class Host:
         self.os_release = base / "os-release"
         self.os_release.write_text("ID=debian\n")
         self.environ = {"PATH": str(base)}
-        for name in ("apt-get", "passt"):
+        for name in ("apt-get", "passt", "gpgv"):
             (base / name).touch(mode=0o755)
 
     async def ask(self, facts: HostFacts = GOOD) -> dict[str, Finding]:
@@ -72,6 +72,7 @@ async def test_a_host_with_everything(host: Host) -> None:
 
 
 async def test_a_host_with_nothing(host: Host) -> None:
+    (host.base / "gpgv").unlink()
     found = await host.ask(HostFacts(kvm_reason="there is no /dev/kvm", kvm_mend="modprobe"))
     mends = {subject: finding.mend for subject, finding in found.items() if finding.mend}
     assert mends == {
@@ -82,6 +83,7 @@ async def test_a_host_with_nothing(host: Host) -> None:
         "Secure Boot": "sudo apt-get install ovmf",
         "swtpm": "sudo apt-get install swtpm swtpm-tools",
         "virtiofsd": "sudo apt-get install virtiofsd",
+        "gpgv": "sudo apt-get install gpgv",
     }
     problems = [name for name, finding in found.items() if finding.level is Level.PROBLEM]
     assert problems == ["QEMU", "qemu-img", "UEFI"]

@@ -159,6 +159,7 @@ def _report(call: "Call", images: list[Image], done: str) -> None:
                 "path": str(image.path),
                 "size": image.size,
                 "origin": image.origin,
+                "signature": image.signature,
                 "files": dict(image.files),
             }
             for image in images
@@ -167,6 +168,8 @@ def _report(call: "Call", images: list[Image], done: str) -> None:
         return
     for image in images:
         print(f"“{image.name}”: {done}, {format_size(image.size)} in {image.path}")
+        if image.signature:
+            print(f"  signature: {safe_line(image.signature)}")
 
 
 def known() -> list[str]:

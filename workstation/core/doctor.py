@@ -106,6 +106,9 @@ def _helpers(it: Checkup) -> Iterator[Finding]:
         "shares of mode virtiofs cannot be used; 9p needs nothing",
         it.install("virtiofsd"),
     )
+    gpgv = shutil.which("gpgv", path=it.environ.get("PATH", "")) or ""
+    without = "publishers' signatures of images are not checked, only their checksums"
+    yield _helper("gpgv", gpgv, without, it.install("gpgv"))
 
 
 def _helper(subject: str, path: str, without: str, install: str) -> Finding:

@@ -20,6 +20,11 @@ Hash = Annotated[
     StringConstraints(pattern=r"^([0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$"),
     in_words("SHA-256, SHA-384 or SHA-512 in lower-case hexadecimal digits"),
 ]
+Fingerprint = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9A-F]{40}$"),
+    in_words("a key's fingerprint: 40 hexadecimal digits in capitals, without blanks"),
+]
 FileName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,150}$"),
@@ -48,8 +53,24 @@ class Checksums(Section):
 
     urls: Annotated[tuple[Url, ...], Field(min_length=1, max_length=5)]
     """The published file of checksums; the first that answers is taken."""
-    signature: Url | None = None
-    """The publisher's signature of that file, for those who want to check it themselves."""
+
+
+class Signature(Section):
+    """By which keys its publisher signs, and what."""
+
+    of: Literal["list", "itself", "file"] = "list"
+    """What is signed: the `list` of checksums; the list, which is a signed text `itself`; or the
+    image's `file`."""
+    urls: Annotated[tuple[Url, ...], Field(max_length=5)] = ()
+    """The signature; none where the list is signed `itself`."""
+    keys: Annotated[tuple[Fingerprint, ...], Field(min_length=1, max_length=5)]
+    """The keys that count; one of them must have signed."""
+    keyring: Annotated[tuple[Url, ...], Field(min_length=1, max_length=5)]
+    """Where those keys are; whatever else is there does not count."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if (self.of == "itself") == bool(self.urls):
+            yield Misfit("a signature has urls, unless the list is signed itself", "urls", ("of",))
 
 
 class Works(Section):
@@ -89,6 +110,10 @@ class CatalogImage(Section):
     """Where the publisher's list of checksums is."""
     hash: Hash | None = None
     """Its checksum itself, where there is no list."""
+    signature: Signature | None = None
+    """How its publisher signs it; checked where gpgv is installed."""
+    unsigned: Line = ""
+    """Why there is no signature to check: then https and the checksum are all there is."""
     packing: Packing = Packing.NONE
     """How the file is compressed; it is unpacked when pulled."""
     format: Literal["qcow2", "raw", "iso"] = "qcow2"
@@ -111,6 +136,10 @@ class CatalogImage(Section):
             yield Misfit("either urls, or given: how a person gets it", "urls", ("given",))
         if self.urls and not (self.checksums or self.hash):
             yield Misfit("a download needs checksums or hash", "checksums", ("hash",))
+        if self.signature and self.unsigned:
+            yield Misfit("either signature, or unsigned: why not", "unsigned", ("signature",))
+        if self.signature and self.signature.of != "file" and not self.checksums:
+            yield Misfit("there is no list that it could be of", "signature", ("checksums",))
         if (self.kind is Kind.DISC) != (self.format == "iso"):
             yield Misfit("a disc is iso, a disk is qcow2 or raw", "format", ("kind",))
 

@@ -44,6 +44,7 @@ _PACKAGES: Mapping[str, Mapping[str, str]] = {
         "pacman": "swtpm",
         "zypper": "swtpm",
     },
+    "gpgv": {"apt": "gpgv", "dnf": "gnupg2", "pacman": "gnupg", "zypper": "gpg2"},
 }
 
 

@@ -98,13 +98,18 @@ async def fetch(http: httpx.AsyncClient, urls: Sequence[str], target: Target) ->
     return await _first(urls, one, "the file could not be downloaded")
 
 
-async def text(http: httpx.AsyncClient, urls: Sequence[str], most: int) -> tuple[str, str]:
-    """A short text, from the first address that has it, and that address."""
+async def short(
+    http: httpx.AsyncClient, urls: Sequence[str], most: int, otherwise: str
+) -> tuple[bytes, str]:
+    """A small file, from the first address that has it, and that address.
 
-    async def one(url: str) -> tuple[str, str]:
-        return await _text(http, url, most), url
+    Raises HostError, which says `otherwise`, where none has it.
+    """
 
-    return await _first(urls, one, "the list of checksums could not be downloaded")
+    async def one(url: str) -> tuple[bytes, str]:
+        return await _short(http, url, most), url
+
+    return await _first(urls, one, otherwise)
 
 
 async def _first(urls: Sequence[str], get: Callable[[str], Awaitable[T]], what: str) -> T:
@@ -121,7 +126,7 @@ async def _first(urls: Sequence[str], get: Callable[[str], Awaitable[T]], what: 
     )
 
 
-async def _text(http: httpx.AsyncClient, url: str, most: int) -> str:
+async def _short(http: httpx.AsyncClient, url: str, most: int) -> bytes:
     async with _opened(http, url, {}) as answer:
         if answer.status_code != httpx.codes.OK:
             raise _RefusedError(_status(answer))
@@ -130,7 +135,7 @@ async def _text(http: httpx.AsyncClient, url: str, most: int) -> str:
             data += chunk
             if len(data) > most:
                 raise _RefusedError(f"more than {most} bytes, where a short text was expected")
-    return data.decode(errors="replace")
+    return data
 
 
 async def _persist(http: httpx.AsyncClient, url: str, target: Target) -> None:

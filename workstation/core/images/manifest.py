@@ -29,6 +29,8 @@ class Image:
     """SHA-256 in hex, by name."""
     origin: str = ""
     """The address or file that it comes from; empty where it was built here."""
+    signature: str = ""
+    """`by FINGERPRINT`, or why none was checked; empty of what was not pulled."""
 
     @property
     def size(self) -> int:
@@ -60,6 +62,7 @@ def _read(path: Path, *_version: int) -> Image:
             packages=said.get("packages", {}),
             files=said["files"],
             origin=said.get("origin", ""),
+            signature=said.get("signature", ""),
         )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise InvalidError(

@@ -15,6 +15,7 @@ import httpx
 from workstation.core.images import checksums, download
 from workstation.core.images.checksums import Checksum
 from workstation.core.images.look import look
+from workstation.core.images.signatures import Proof
 from workstation.core.images.unpack import unpack
 from workstation.core.images.workshop import PART
 from workstation.core.imaging.work import in_thread
@@ -26,6 +27,8 @@ _MARGIN = 4
 
 _LARGEST_DISK = 256 * 2**30
 """Bytes that an unpacked image may have where its catalog does not say how large it is."""
+
+_NO_LIST = "the list of checksums could not be downloaded"
 
 
 class Tell(Protocol):
@@ -51,7 +54,8 @@ async def pull(image: CatalogImage, root: Path, out: Path, tell: Tell) -> dict[s
     """
     with _part(root, image) as part:
         async with download.client() as http:
-            wanted, listed_at = await _wanted(http, image)
+            proof = Proof(http, image)
+            wanted, listed_at = await _wanted(http, image, proof)
             target = download.Target(
                 part,
                 largest=image.download * _MARGIN,
@@ -59,6 +63,7 @@ async def pull(image: CatalogImage, root: Path, out: Path, tell: Tell) -> dict[s
                 tell=lambda done, total: tell(f"pull {image.name}", done, total),
             )
             origin = await _proven(http, image, target, wanted, tell)
+            await _signed(proof, target)
         try:
             await _finish(image, part, out / image.kept_name, tell)
         except InvalidError:
@@ -66,7 +71,8 @@ async def pull(image: CatalogImage, root: Path, out: Path, tell: Tell) -> dict[s
             target.forget()
             raise
         target.forget()
-    return {"origin": origin, "checksum": f"{wanted.algorithm}:{wanted.value}", "of": listed_at}
+    checksum = f"{wanted.algorithm}:{wanted.value}"
+    return {"origin": origin, "checksum": checksum, "of": listed_at, "signature": proof.words}
 
 
 @contextmanager
@@ -91,12 +97,23 @@ def _part(root: Path, image: CatalogImage) -> Iterator[Path]:
         os.close(held)
 
 
-async def _wanted(http: httpx.AsyncClient, image: CatalogImage) -> tuple[Checksum, str]:
+async def _signed(proof: Proof, target: download.Target) -> None:
+    try:
+        await proof.of_file(target.part)
+    except InvalidError:
+        target.forget()
+        raise
+
+
+async def _wanted(
+    http: httpx.AsyncClient, image: CatalogImage, proof: Proof
+) -> tuple[Checksum, str]:
     """What the file's checksum has to be, and where that is said."""
     if image.hash or not image.checksums:
         return checksums.of_text(image.hash or ""), "catalog"
-    text, url = await download.text(http, image.checksums.urls, checksums.MOST_BYTES)
-    return checksums.find(text, image.published_name, url), url
+    text, url = await download.short(http, image.checksums.urls, checksums.MOST_BYTES, _NO_LIST)
+    signed = (await proof.of_list(text)).decode(errors="replace")
+    return checksums.find(signed, image.published_name, url), url
 
 
 async def _proven(
