@@ -319,7 +319,13 @@ class FakeWorkstation(Workstation):
         await self.start("sales-demo")
         return "sales-demo"
 
-    async def wait_ready(self, name: str, *, timeout: float = 120.0, since: int = 0) -> None:  # noqa: ASYNC109
+    async def wait_ready(
+        self,
+        name: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+        since: int = 0,
+    ) -> None:
         await self._called("wait_ready", name)
 
     async def keep_theme(self, theme: str) -> None:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from tests.conftest import tiny
 from workstation import errors
 from workstation.cli import main
-from workstation.cli.grammar import COMMANDS, EPILOG
+from workstation.cli.grammar import COMMANDS, EPILOG, FAMILIES
 from workstation.cli.parser import Command, Grammar, parse
 from workstation.core.lock import MachineLock
 from workstation.core.workstation import Workstation
@@ -53,6 +54,12 @@ async def one(paths: Paths) -> Paths:
     async with Workstation(paths, watch=False) as station:
         await station.create("one", tiny(description="the first", tags=["lab"]))
     return paths
+
+
+def test_each_family_has_the_commands_that_the_index_says() -> None:
+    for family, names in FAMILIES.items():
+        module = import_module(f"workstation.cli.grammar.{family}")
+        assert list(module.COMMANDS) == names.split()
 
 
 def commands(grammar: Grammar, prefix: str = "") -> dict[str, Command]:

@@ -15,7 +15,7 @@ import pytest
 
 from tests import foreign_samples as samples
 from tests.conftest import base, end_machines, eventually, tiny
-from workstation.cli import grammar
+from workstation.cli.grammar import carry
 from workstation.core import media
 from workstation.core.foreign import send
 from workstation.core.workstation import Workstation
@@ -364,4 +364,4 @@ async def test_progress_only_grows_up_to_its_end(station: Workstation, tmp_path:
 
 
 def test_the_command_line_offers_every_format() -> None:
-    assert grammar.FORMATS == send.FORMATS
+    assert carry.FORMATS == send.FORMATS

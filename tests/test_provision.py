@@ -397,6 +397,25 @@ async def test_the_disc_is_taken_out_and_away_when_the_guest_says_so(
     await station.kill("web")
 
 
+@pytest.mark.qemu
+async def test_a_new_machine_is_ready_when_it_is_set_up(station: Workstation, paths: Paths) -> None:
+    await station.create("web", asked(user="maria"))
+    machine = paths.machine("web")
+    found = seed.read(machine)
+    assert found
+    await station.start("web")
+    with pytest.raises(WaitTimeoutError, match="setup has not come after 1 s"):
+        await station.wait_ready("web", timeout=1)
+    waiting = asyncio.create_task(station.wait_ready("web"))
+    (part,) = line_log.segments(machine.serial_log)
+    part.path.write_bytes(cloud.finished(found.token).encode() + b"\r\n")
+    await waiting
+    assert not machine.seed.exists() and await discs(station) == []
+    # From then on there is nothing more to wait for.
+    await station.wait_ready("web", timeout=60)
+    await station.kill("web")
+
+
 async def discs(station: Workstation) -> list[str]:
     """The nodes of what is in its CD drives."""
     monitor = station.machine("web").monitor
@@ -482,7 +501,7 @@ async def test_file_systems_that_a_killed_front_end_held_are_let_go(
         station.paths.machine("web").pending.write_text(json.dumps(cut_off._asdict()))
         await station.layers.snapshot("web", f"after-{still}".lower())
     assert let_go == ["web"]
-    assert station.view("web").state is State.RUNNING
+    await station.machine("web").until(lambda view: view.state is State.RUNNING)
     await station.kill("web")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from workstation.cli.machines import wait_for_guest
 from workstation.cli.station import report, station
 from workstation.core.library import check_new_name
 from workstation.core.making.answers import Answers, apply, start_from
@@ -19,6 +20,8 @@ def create(call: "Call") -> None:
 
 
 async def _create(call: "Call") -> None:
+    if call.wait and not call.start:
+        raise UsageError("--wait needs --start", hint="a machine that is off does nothing")
     names = [call.name, call.origin] if call.origin else [call.name]
     async with station("create", *names, line=True) as found:
         await (_clone(call, found) if call.origin else _make(call, found))
@@ -27,7 +30,13 @@ async def _create(call: "Call") -> None:
             if not call.json:
                 report(call, found, "made")
             await found.start(call.name)
-        report(call, found, "running" if call.start else "made")
+        if call.wait:
+            await wait_for_guest(call, found)
+        report(call, found, _done(call))
+
+
+def _done(call: "Call") -> str:
+    return "ready" if call.wait else "running" if call.start else "made"
 
 
 async def _make(call: "Call", found: Workstation) -> None:

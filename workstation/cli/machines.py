@@ -62,10 +62,16 @@ def start(call: "Call") -> None:
         await found.start(call.name, force=call.force, cold=call.cold)
         # A guest that goes on is as ready as it was, and does not say so again.
         if call.wait and not goes_on:
-            _tell(f"“{call.name}”: running; waiting for its guest …")
-            await found.wait_ready(call.name, timeout=call.timeout)
+            await wait_for_guest(call, found)
 
     _act(call, "start", "ready" if call.wait else "running", act)
+
+
+async def wait_for_guest(call: "Call", found: Workstation) -> None:
+    """Until it can be worked with; what is waited for is said."""
+    new = found.view(call.name).unfinished
+    _tell(f"“{call.name}”: running; waiting for its {'first boot to finish' if new else 'guest'} …")
+    await found.wait_ready(call.name, timeout=call.timeout)
 
 
 def stop(call: "Call") -> None:

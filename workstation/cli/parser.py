@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from importlib import import_module
 
 from workstation.errors import UsageError
@@ -104,7 +105,7 @@ class Group:
         self.commands = commands
 
 
-Grammar = dict[str, Command | Group]
+Grammar = Mapping[str, Command | Group]
 
 
 def parse(words: Sequence[str]) -> Call:

@@ -18,6 +18,7 @@ from workstation.core.create import create_machine
 from workstation.core.demo import run_demo
 from workstation.core.fitting import check_drives, fit
 from workstation.core.foreign.station import Foreign
+from workstation.core.guest import wait
 from workstation.core.guest.room import Guests
 from workstation.core.images import Images
 from workstation.core.layers import Layers
@@ -410,18 +411,15 @@ class Workstation:
         self,
         name: str,
         *,
-        timeout: float = 120.0,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109
         since: int = 0,
     ) -> None:
-        """Wait for the profile's `ready` text on the serial line; raises WaitTimeoutError.
+        """Wait for the profile's `ready` text on the serial line, and the end of a new machine's
+        set-up; raises WaitTimeoutError. Without `timeout` it waits as long as that takes commonly.
 
         Only what comes after the first `since` bytes of the log counts.
         """
-        machine = self._find(name)
-        if ready.resumed(machine):
-            return
-        text = machine.definition.profile.ready if machine.definition else ""
-        await ready.printed(machine, text, timeout=timeout, since=since)
+        await wait.ready_for_work(self._find(name), timeout, since, self.front_end)
 
     async def wait_text(
         self,

@@ -9,7 +9,7 @@ from workstation.core import ready
 from workstation.core.agent import asking
 from workstation.core.guest import ports
 from workstation.core.machine import Machine
-from workstation.core.provision import firstboot
+from workstation.core.provision import firstboot, seed
 from workstation.errors import (
     LaunchError,
     MonitorError,
@@ -24,6 +24,30 @@ FIRST_LOOK, SLOWEST_LOOK = 0.1, 1.0
 """Seconds between two looks for what nobody announces; each is work for the guest, too."""
 
 _PORT = re.compile(r"port:([0-9]{1,5})")
+
+
+COMMON_SECONDS, FIRST_BOOT_SECONDS = 120.0, 900.0
+"""How long a guest may take where nobody says: a first boot installs and sets up a lot."""
+
+
+async def ready_for_work(
+    machine: Machine, seconds: float | None, since: int, front_end: str
+) -> None:
+    """Return when it has printed what its profile calls `ready`, and is set up.
+
+    Raises WaitTimeoutError, LaunchError where the machine ends before. A guest that went on from
+    memory is as ready as it was.
+    """
+    if ready.resumed(machine):
+        return
+    new = seed.read(machine.paths) is not None
+    seconds = seconds or (FIRST_BOOT_SECONDS if new else COMMON_SECONDS)
+    clock = asyncio.get_running_loop().time
+    end = clock() + seconds
+    text = machine.definition.profile.ready if machine.definition else ""
+    await ready.printed(machine, text, timeout=seconds, since=since)
+    if new:
+        await until(machine, "setup", max(end - clock(), FIRST_LOOK), front_end)
 
 
 async def until(machine: Machine, what: str, seconds: float, front_end: str) -> None:
