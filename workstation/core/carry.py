@@ -2,14 +2,15 @@
 
 import asyncio
 import os
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core import library, media
-from workstation.core.bundle import arrive, export, inspection, place, planning, spool, verify
+from workstation.core.bundle import arrive, export, inspection, place, planning, receive, verify
 from workstation.core.bundle.arrive import Arrival
 from workstation.core.bundle.export import Exported, Plan, Wish
 from workstation.core.bundle.flatten import flatten
@@ -19,6 +20,7 @@ from workstation.core.bundle.keys import Keys, as_fingerprint
 from workstation.core.bundle.origin import Origin, may_load
 from workstation.core.bundle.planning import Subject
 from workstation.core.bundle.reader import Bundle, open_bundle
+from workstation.core.bundle.receive import WHAT_CAME, Received
 from workstation.core.bundle.work import in_thread
 from workstation.core.collect import collect_quietly
 from workstation.core.moves import find_layer
@@ -204,19 +206,17 @@ class Carry:
         station = self._station
         with library.workplace(station.paths, f"stream-{os.getpid()}") as directory:
             with station.working("receive a bundle", unit="B") as progress:
-                receiving = partial(spool.receive, descriptor, directory / "stream.vmbundle")
-                path = await in_thread(receiving, progress)
-            try:
-                bundle = await asyncio.to_thread(open_bundle, path, passphrase)
-            except InvalidError as error:
-                raise InvalidError(
-                    "what came is no whole bundle: nothing of it is kept",
-                    hint="send it again; the other end may have said why it stopped",
-                    details=str(error),
-                ) from error
-            return await self._import(bundle, name, load_memory)
+                receiving = partial(receive.receive, descriptor, directory, passphrase)
+                with _of_a_stream():
+                    came = await in_thread(receiving, progress)
+            with _of_a_stream():
+                bundle = await asyncio.to_thread(open_bundle, came.path, passphrase)
+            bundle = replace(bundle, called=str(WHAT_CAME))
+            return await self._import(bundle, name, load_memory, came)
 
-    async def _import(self, bundle: Bundle, name: str, load_memory: str) -> Imported:
+    async def _import(
+        self, bundle: Bundle, name: str, load_memory: str, came: Received | None = None
+    ) -> Imported:
         station, store = self._station, self._store
         if name:
             library.check_new_name(station.paths, name)
@@ -226,7 +226,7 @@ class Carry:
         try:
             with station.working(f"import {name or carried.name}", unit="B") as progress:
                 await asyncio.to_thread(verify.check_structure, bundle)
-                arrival = await asyncio.to_thread(arrive.plan, store, bundle)
+                arrival = await asyncio.to_thread(arrive.plan, store, bundle, came)
                 settled = await place.bring_in(
                     station.paths, store, arrival, name, origin, progress,
                     load_memory=trusted,
@@ -257,10 +257,23 @@ class Carry:
         """Of what comes in a bundle; raises UsageError where another fingerprint was typed."""
         if load_memory and as_fingerprint(load_memory) != bundle.signer:
             raise UsageError(
-                f"{bundle.path} was not signed by “{load_memory}”",
+                f"{bundle} was not signed by “{load_memory}”",
                 hint=f"its signer is {bundle.signer}: ask whoever gave it to you",
             )
         return Origin(signer=bundle.signer, confirmed=bool(load_memory))
+
+
+@contextmanager
+def _of_a_stream() -> Iterator[None]:
+    """What is not whole is said of what was sent: nobody has that as a file."""
+    try:
+        yield
+    except InvalidError as error:
+        raise InvalidError(
+            "what came is no whole bundle: nothing of it is kept",
+            hint="send it again; the other end may have said why it stopped",
+            details=str(error),
+        ) from error
 
 
 def _of_the_file(bundle: Bundle) -> list[str]:

@@ -4,7 +4,7 @@ Nothing is published before all of it is there and lasts.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +15,12 @@ from workstation.core.bundle import origin as origins
 from workstation.core.bundle.chunks import Workers
 from workstation.core.bundle.origin import Origin
 from workstation.core.bundle.reader import Bundle
+from workstation.core.bundle.receive import Received
 from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.verify import Piece
 from workstation.core.store import Store
 from workstation.errors import InvalidError, NotFoundError
-from workstation.model.bundle import CHUNK, Content, Manifest, StoredLayer
+from workstation.model.bundle import CHUNK, Content, Manifest, StoredFile, StoredLayer
 from workstation.model.layer import Layer
 from workstation.qemu import qcow2
 
@@ -37,10 +38,17 @@ class Arrival:
     """Layers that are here already."""
     left_out: tuple[str, ...]
     """What the profiles had of a host, in a person's words."""
+    received: Received | None = None
+    """What has come already, of a bundle that comes through a pipe."""
 
     @property
     def size(self) -> int:
         return sum(file.size for layer in self.layers for file in layer.files)
+
+    @property
+    def room(self) -> int:
+        """Bytes that it will take more than it does now."""
+        return max(0, self.size - (self.received.taken() if self.received else 0))
 
 
 @dataclass
@@ -52,7 +60,7 @@ class Ready:
     files: dict[str, Content] = field(default_factory=dict)
 
 
-def plan(store: Store, bundle: Bundle) -> Arrival:
+def plan(store: Store, bundle: Bundle, received: Received | None = None) -> Arrival:
     """Which layers are here already; call it in a thread: it may have to read them.
 
     Raises NotFoundError where one is needed that is neither here nor in the bundle, and
@@ -62,7 +70,7 @@ def plan(store: Store, bundle: Bundle) -> Arrival:
     for needed in bundle.manifest.needed:
         if needed.id not in here:
             raise NotFoundError(
-                f"{bundle.path} holds only what is new, and the layer {needed.id} that it stands"
+                f"{bundle} holds only what is new, and the layer {needed.id} that it stands"
                 " on is not here",
                 hint="import the bundle with the rest first, or export without --since",
             )
@@ -81,7 +89,7 @@ def plan(store: Store, bundle: Bundle) -> Arrival:
     )
     of_host = [text for _, other in clean for text in other.left_out]
     of_host += stripped(bundle.manifest.machine.profile).left_out
-    return Arrival(bundle, missing, tuple(shared), tuple(dict.fromkeys(of_host)))
+    return Arrival(bundle, missing, tuple(shared), tuple(dict.fromkeys(of_host)), received)
 
 
 def _check_complete(manifest: Manifest) -> None:
@@ -153,6 +161,7 @@ def copy(
     ready = []
     copied: dict[tuple[int, str], Path] = {}
     with verify.opened(arrival.bundle) as descriptor, chunks.workers() as workers:
+        copier = _Copier(descriptor, workers, arrival, told)
         for stored in arrival.layers:
             directory = stack.enter_context(store.making())
             for file in stored.files:
@@ -162,8 +171,7 @@ def copy(
                     target.hardlink_to(copied[key])
                     told(file.size)
                     continue
-                pieces = verify.pieces([file], arrival.bundle.vault)
-                _copy_file(descriptor, workers, file.size, pieces, target, told)
+                copier.file(file, target)
                 copied[key] = target
             _check_disks(stored.layer, directory)
             contents = _contents(stored)
@@ -175,27 +183,38 @@ def copy(
     return ready
 
 
-def _copy_file(
-    descriptor: int,
-    workers: Workers,
-    size: int,
-    pieces: Iterable[Piece],
-    target: Path,
-    told: Told,
-) -> None:
-    made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+class _Copier:
+    """Files out of a bundle, each chunk verified."""
 
-    def copy_chunk(piece: Piece) -> int:
-        data = verify.read_chunk(descriptor, piece)
-        _write(made, data, piece.number * CHUNK)
-        return len(data)
+    def __init__(self, descriptor: int, workers: Workers, arrival: Arrival, told: Told) -> None:
+        self._descriptor, self._workers, self._told = descriptor, workers, told
+        self._vault, self._received = arrival.bundle.vault, arrival.received
 
-    try:
-        os.ftruncate(made, size)
-        for done in workers.map(copy_chunk, pieces):
-            told(done)
-    finally:
-        os.close(made)
+    def file(self, file: StoredFile, target: Path) -> None:
+        """Into a new file; one that has come whole through a pipe gets that name."""
+        came = self._received.file(file) if self._received else None
+        if came:
+            target.hardlink_to(came)
+            self._told(file.size)
+        else:
+            self._copy(file, target)
+
+    def _copy(self, file: StoredFile, target: Path) -> None:
+        made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+        def copy_chunk(piece: Piece) -> int:
+            data = verify.read_chunk(self._descriptor, piece)
+            _write(made, data, piece.number * CHUNK)
+            if self._received:
+                self._received.used(piece.file, piece.number)
+            return len(data)
+
+        try:
+            os.ftruncate(made, file.size)
+            for done in self._workers.map(copy_chunk, verify.pieces([file], self._vault)):
+                self._told(done)
+        finally:
+            os.close(made)
 
 
 def _write(descriptor: int, data: bytes | memoryview, offset: int) -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from workstation import __version__
 from workstation.core import heads
-from workstation.core.bundle import chunks, target
+from workstation.core.bundle import chunks, pipe, target
 from workstation.core.bundle.pack import Packer
 from workstation.core.bundle.source import SourceLayer
 from workstation.core.bundle.strip import stripped
@@ -122,8 +122,9 @@ def write(plan: Plan, path: Path, key: Ed25519PrivateKey, told: Told) -> tuple[i
 def stream(plan: Plan, descriptor: int, key: Ed25519PrivateKey, told: Told) -> int:
     """Write into a pipe; returns bytes written."""
     identity = heads.new_id()
-    writer = BundleWriter.begin(descriptor, identity, lock=plan.lock, pipe=True)
-    _fill(writer, plan, identity, key, told)
+    with pipe.outlet(descriptor, told) as outlet:
+        writer = BundleWriter.begin(descriptor, identity, lock=plan.lock, pipe=outlet)
+        _fill(writer, plan, identity, key, told)
     return writer.at
 
 

@@ -45,7 +45,7 @@ async def bring_in(
         if in_place:
             ready = await asyncio.to_thread(linking.link, stack, store, arrival, origin)
         else:
-            check_room(paths.data, arrival.size)
+            check_room(paths.data, arrival.room)
             copying = partial(arrive.copy, stack, store, arrival, origin)
             ready = await in_thread(copying, progress, arrival.size)
         async with identity.settling(paths):

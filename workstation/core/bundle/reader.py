@@ -40,6 +40,11 @@ class Bundle:
     """Where more can be appended: behind the last seal that counts."""
     vault: Vault | None = field(default=None, repr=False)
     """What opens the parts of an encrypted one."""
+    called: str = ""
+    """What a person is told of it, where that is not its path."""
+
+    def __str__(self) -> str:
+        return self.called or str(self.path)
 
     @cached_property
     def _layers(self) -> dict[str, StoredLayer]:
@@ -130,7 +135,8 @@ def lock_of(path: Path) -> Lock | None:
         return None
 
 
-def _unlocked(path: Path, lock: Lock | None, passphrase: str) -> Vault | None:
+def unlocked(path: Path, lock: Lock | None, passphrase: str) -> Vault | None:
+    """What opens an encrypted bundle; raises UsageError without its passphrase."""
     if lock is None:
         return None
     if not passphrase:
@@ -149,7 +155,7 @@ def _open(path: Path, descriptor: int, passphrase: str) -> Bundle:
     found = last_seal(path, descriptor, size)
     content = os.pread(descriptor, found.seal.manifest.size, found.seal.manifest.offset)
     seal.check(found.seal, content)
-    vault = _unlocked(path, lock, passphrase)
+    vault = unlocked(path, lock, passphrase)
     manifest = parse_manifest(vault.open(content) if vault else content, path)
     if first[BLOCK:] != seal.head(manifest.id, lock):
         raise InvalidError(f"{path} was changed: its first member is not as it was written")

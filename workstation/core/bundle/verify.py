@@ -116,7 +116,7 @@ def check_structure(bundle: Bundle) -> list[StoredFile]:
             _check_generation(bundle, descriptor, member, seen, found)
             seen = []
     if at != bundle.end:
-        raise InvalidError(f"{bundle.path} is not whole: byte {at} begins nothing that is known")
+        raise InvalidError(f"{bundle} is not whole: byte {at} begins nothing that is known")
     return list(found.values())
 
 
@@ -138,7 +138,7 @@ def _check_generation(
     locator = (one := seal.read(os.pread(descriptor, 2 * BLOCK, at), at).seal).manifest
     name = tape.SEALED_MANIFEST if bundle.vault else tape.MANIFEST
     if not seen or seen[-1] != tape.Member(name, locator.offset, locator.size):
-        raise InvalidError(f"{bundle.path} was changed: a seal belongs to no manifest")
+        raise InvalidError(f"{bundle} was changed: a seal belongs to no manifest")
     content = chunks.read(descriptor, locator.offset, locator.size)
     seal.check(one, content)
     content = bundle.vault.open(content) if bundle.vault else content
@@ -148,12 +148,12 @@ def _check_generation(
         if file.name == tape.HEAD and file.offset == BLOCK:
             continue
         if file not in expected:
-            raise InvalidError(f"{bundle.path} was changed: {file.name} is named nowhere")
+            raise InvalidError(f"{bundle} was changed: {file.name} is named nowhere")
     places = {file.offset for file in seen} | {one[0] for one in found}
     for _, stored in manifest.files():
         place = _place(stored)
         if place[0] not in places:
-            raise InvalidError(f"{bundle.path} was changed: {stored.name} is not there")
+            raise InvalidError(f"{bundle} was changed: {stored.name} is not there")
         found[place] = stored
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from workstation.core.bundle import seal, tape
+from workstation.core.bundle.pipe import Outlet
 from workstation.core.bundle.vault import Vault
 from workstation.model.bundle import Lock, Manifest
 
@@ -18,7 +19,7 @@ from workstation.model.bundle import Lock, Manifest
 class BundleWriter:
     """Members one after the other, from the offset `at` on."""
 
-    def __init__(self, descriptor: int, at: int = 0, *, pipe: bool = False) -> None:
+    def __init__(self, descriptor: int, at: int = 0, *, pipe: Outlet | None = None) -> None:
         self._descriptor = descriptor
         self.at = at
         self._pipe = pipe
@@ -26,7 +27,12 @@ class BundleWriter:
 
     @classmethod
     def begin(
-        cls, descriptor: int, identity: str, *, lock: Lock | None = None, pipe: bool = False
+        cls,
+        descriptor: int,
+        identity: str,
+        *,
+        lock: Lock | None = None,
+        pipe: Outlet | None = None,
     ) -> "BundleWriter":
         """A new bundle with that id; with a lock, what it locks seals all that is in it."""
         writer = cls(descriptor, pipe=pipe)
@@ -54,7 +60,7 @@ class BundleWriter:
         view = memoryview(data)
         while view:
             if self._pipe:
-                written = os.write(self._descriptor, view)
+                written = self._pipe.write(view)
             else:
                 written = os.pwrite(self._descriptor, view, self.at)
             self.at += written
