@@ -209,7 +209,7 @@ async def test_without_room_it_is_refused_as_soon_as_that_is_known(
     await made(station, 1)
     data = await stream(station)
     usage = shutil.disk_usage(laptop.paths.data)
-    monkeypatch.setattr(receive.shutil, "disk_usage", lambda path: usage._replace(free=2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**20))
     with pytest.raises(HostError, match="is free"):
         await take(laptop, data[: 3 * 512])
     assert left(laptop) == NOTHING
