@@ -9,11 +9,13 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 # Its plugin would import it at the very end, where CPython 3.11 can fail (gh-106905).
 import hypothesis  # noqa: F401
 import pytest
 
+from tests import pictures
 from workstation.core import heads
 from workstation.core.images import Images
 from workstation.core.store import Store
@@ -115,6 +117,16 @@ async def eventually(truth: Callable[[], bool], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while not truth():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def looks_as_kept(snap_compare: Any, request: pytest.FixtureRequest) -> pictures.Compare:
+    """Compare a program's screen with the picture that is kept for the test."""
+    update = request.config.option.update_snapshots
+    place = request.path.parent / "__snapshots__" / request.path.stem
+    return pictures.patient(
+        snap_compare, place / ("none" if update else f"{request.node.name}.svg")
+    )
 
 
 @pytest.fixture(scope="session")

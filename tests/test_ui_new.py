@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Input, Static, TextArea
 
 from tests.fakes import PROFILES, FakeWorkstation, app_on, library, opened, settled, shown, until
+from tests.pictures import Compare
 from workstation.core.making.remarks import Remark
 from workstation.errors import InvalidError
 from workstation.model.machine import State
@@ -278,7 +279,7 @@ async def test_what_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 @SIZES
 @pytest.mark.parametrize("step", ["first", "form", "review", "wrong", "catalog", "disc"])
-def test_each_step_looks(snap_compare: Any, size: tuple[int, int], step: str) -> None:
+def test_each_step_looks(looks_as_kept: Compare, size: tuple[int, int], step: str) -> None:
     station = library()
     station.wizard.said = [
         Remark("image", "“debian-12” is not here: it is downloaded first, 430 MiB"),
@@ -308,7 +309,7 @@ def test_each_step_looks(snap_compare: Any, size: tuple[int, int], step: str) ->
             await until(pilot, lambda: "notess: unknown key" in str(said.content))
         await pilot.pause()
 
-    assert snap_compare(app, terminal_size=size, run_before=before)
+    assert looks_as_kept(app, size=size, before=before)
 
 
 def _ready(app: WorkstationApp, step: str) -> Callable[[], object]:

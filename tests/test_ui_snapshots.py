@@ -23,6 +23,7 @@ from tests.fakes import (
     shown,
     until,
 )
+from tests.pictures import Compare
 from workstation.core.estimate import Estimate
 from workstation.core.session import Link
 from workstation.errors import InvalidError, LaunchError
@@ -56,7 +57,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def looks(snap_compare: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def looks(looks_as_kept: Compare, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Compare the screen after a step, on a machine, with its picture."""
     monkeypatch.setattr("workstation.ui.library.FOCUS_DELAY", 0.01)
 
@@ -79,7 +80,7 @@ def looks(snap_compare: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
             for box in app.screen.query(Input):
                 box.cursor_blink = False
 
-        assert snap_compare(app, terminal_size=size, run_before=before)
+        assert looks_as_kept(app, size=size, before=before)
 
     return check
 
@@ -122,10 +123,10 @@ def test_no_qemu(looks: Callable[..., None], size: tuple[int, int]) -> None:
     looks(station, size)
 
 
-def test_looking_for_machines(snap_compare: Any) -> None:
+def test_looking_for_machines(looks_as_kept: Compare) -> None:
     station = library()
     station.entering.clear()
-    assert snap_compare(app_on(station), terminal_size=(100, 30))
+    assert looks_as_kept(app_on(station), size=(100, 30))
 
 
 @SIZES
