@@ -8,13 +8,14 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from pytest_textual_snapshot import normalize_svg
 from textual.pilot import Pilot
 
 Before = Callable[[Pilot[Any]], Awaitable[None]]
 Compare = Callable[..., bool]
 
 PATIENCE = 20.0
+_RUN = re.compile(r"\bterminal-\d+-")
+"""What differs from run to run, and is not kept."""
 _TEXT = re.compile(r'<text class="([^"]*)" x="([\d.]+)" y="([\d.]+)"[^>]*>(.*?)</text>', re.DOTALL)
 
 
@@ -45,7 +46,7 @@ def patient(compare: Compare, kept: Path) -> Compare:
 
 
 def _picture(app: Any) -> str:
-    return normalize_svg(app.export_screenshot(title=app.title, simplify=True))
+    return _RUN.sub("terminal-", app.export_screenshot(title=app.title, simplify=True))
 
 
 def _differences(expected: str, shown: str) -> list[str]:
