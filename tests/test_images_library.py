@@ -350,3 +350,24 @@ async def test_remarks_say_what_does_not_fit(
     ):
         assert words in texts
     assert await station.making.remarks("free", on("one")) == []
+
+
+async def test_who_logs_in_comes_from_the_catalog_and_can_be_said(
+    station: Workstation, paths: Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpine = await station.making.from_image("alpine")
+    assert alpine.provision.user == "alpine"
+    mine = station.making.with_answers(alpine, user="maria", key="machine", hostname="till")
+    kept = mine.provision
+    assert (kept.user, kept.ssh_key, kept.hostname) == ("maria", "machine", "till")
+    nobody = station.making.with_answers(mine, user="", key="", hostname="")
+    assert not nobody.provision.asked
+    own = station.making.with_answers(alpine, key="own")
+    said = {one.subject: one for one in await station.making.remarks("a", own)}
+    assert said["key"].fatal and "ssh-keygen" in said["key"].text
+    bare = on("windows-11", provision={"user": "maria"})
+    told = [one.text for one in await station.making.remarks("b", bare) if one.subject == "user"]
+    assert told == ["“windows-11” has no cloud-init: nothing will make that user"]
+    words = ("box", "-p", "blank", "--user", "maria", "--key", "machine", "--hostname", "till")
+    assert (await asyncio.to_thread(created, capsys, *words)).code == 0
+    assert (paths.machine("box").ssh / "id_ed25519").exists()

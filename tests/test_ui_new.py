@@ -265,13 +265,66 @@ async def test_it_can_be_left_at_every_step() -> None:
         assert station.calls == []
 
 
-async def test_what_cannot_be_made_is_told(tmp_path: Path) -> None:
+async def test_who_logs_in_is_asked_and_told() -> None:
+    station = library()
+    async with wizard(station) as (_, pilot, dialog):
+        await to_form(pilot, dialog, "down")
+        for key, wrong, told in (
+            ("user", "Maria Muster", "a login name"),
+            ("key", "mine", "own"),
+            ("hostname", "a b", "a host name"),
+        ):
+            right = box(dialog, key).value
+            await typed(pilot, dialog, key, wrong)
+            remark = dialog.form.query_one(f"#{key}-remark", Static)
+            await until(pilot, lambda told=told, at=remark: told in str(at.content))  # type: ignore[misc]
+            assert disabled(dialog, "next")
+            await typed(pilot, dialog, key, right)
+            await until(pilot, lambda: not disabled(dialog, "next"))
+        for key, text in (("user", "maria"), ("key", "machine"), ("hostname", "till")):
+            await typed(pilot, dialog, key, text)
+        await until(pilot, lambda: "till" in str(dialog.form.profile))
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog.steps.current == "review")
+        text = dialog.review.query_one(TextArea).text
+        assert "user: maria\n  ssh_key: machine\n  hostname: till" in text
+
+
+async def test_what_cannot_be_made_is_told_and_nothing_is_typed_twice() -> None:
+    station = library()
+    station.fails["create"] = InvalidError("“thing” is not what its publisher lists")
+    async with wizard(station) as (app, pilot, dialog):
+        await to_form(pilot, dialog, "down")
+        await typed(pilot, dialog, "memory", "3 GiB")
+        await until(pilot, lambda: "3 GiB" in str(box(dialog, "memory").value))
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog.steps.current == "review")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ErrorDialog) and app.focused)
+        assert "publisher" in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, NewDialog) and app.focused)
+        again = app.screen
+        assert isinstance(again, NewDialog)
+        await until(pilot, lambda: "memory: 3 GiB" in again.review.query_one(TextArea).text)
+        # Back in the form all is as it was typed, too.
+        await pilot.press("ctrl+b")
+        await until(pilot, lambda: again.steps.current == "form")
+        assert box(again, "memory").value == "3 GiB"
+        del station.fails["create"]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "debian-12-2" in station.machines)
+        assert ("create", "debian-12-2", "debian-12") in station.calls
+
+
+async def test_a_wish_that_cannot_be_made_can_be_let_go() -> None:
     station = library()
     station.fails["create"] = InvalidError("“thing” is not what its publisher lists")
     async with wizard(station) as (app, pilot, _):
         await pilot.press("enter", "enter", "enter")
-        await until(pilot, lambda: isinstance(app.screen, ErrorDialog))
-        assert "publisher" in shown(app)
+        await until(pilot, lambda: isinstance(app.screen, ErrorDialog) and app.focused)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.library)
 
 
 # -- looks ------------------------------------------------------------------------

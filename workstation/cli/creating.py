@@ -39,16 +39,18 @@ def _done(call: "Call") -> str:
     return "ready" if call.wait else "running" if call.start else "made"
 
 
+_ANSWERS = ("memory", "cpus", "disk", "image", "iso", "user", "key", "hostname")
+
+
 async def _make(call: "Call", found: Workstation) -> None:
     check_new_name(found.paths, call.name)
-    given = (call.memory, call.cpus, call.disk, call.image, call.iso)
-    answers = Answers(*(text or None for text in given))
+    answers = Answers(**{name: getattr(call, name) or None for name in _ANSWERS})
     profile = apply(start_from(found.paths, call.profile, answers), answers, call.set)
     await found.making.create(call.name, profile, based_on=profile.name)
 
 
 async def _clone(call: "Call", found: Workstation) -> None:
-    others = ("profile", "image", "iso", "memory", "cpus", "disk", "set")
+    others = ("profile", "set", *_ANSWERS)
     if given := [f"--{name}" for name in others if getattr(call, name)]:
         raise UsageError(
             f"a clone is as its machine is: --from does not go with {', '.join(given)}",

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from workstation.model.misfit import Misfit
 from workstation.model.profile import Family, Section
+from workstation.model.provision import UserName
 from workstation.model.scalars import Flag, Line, Name, Size, in_words
 
 Url = Annotated[
@@ -124,6 +125,8 @@ class CatalogImage(Section):
     """About as large is the disk that the guest sees."""
     login: Line = ""
     """How to log in."""
+    user: UserName | None = None
+    """Who logs in: a new machine of it is set up for that user, unless somebody says otherwise."""
     works: Works = Works()
     """What can be relied on in the guest."""
     profile: Name | None = None
@@ -140,6 +143,8 @@ class CatalogImage(Section):
             yield Misfit("either signature, or unsigned: why not", "unsigned", ("signature",))
         if self.signature and self.signature.of != "file" and not self.checksums:
             yield Misfit("there is no list that it could be of", "signature", ("checksums",))
+        if self.user and not self.works.cloud_init:
+            yield Misfit("a user is made by cloud-init, which is not in it", "user", ("works",))
         if (self.kind is Kind.DISC) != (self.format == "iso"):
             yield Misfit("a disc is iso, a disk is qcow2 or raw", "format", ("kind",))
 

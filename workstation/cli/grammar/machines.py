@@ -37,6 +37,12 @@ def _create(parser: Parser) -> None:
     parser.add_argument("--memory", default="", metavar="SIZE", help="such as '2 GiB'")
     parser.add_argument("--cpus", default="", metavar="NUMBER", help="virtual CPUs")
     parser.add_argument("--disk", default="", metavar="SIZE", help="of its first disk")
+    parser.add_argument("--user", default="", metavar="USER",
+                        help="who logs in; cloud-init makes that user")  # fmt: skip
+    parser.add_argument("--key", default="", choices=["auto", "own", "machine", "none"],
+                        help="the SSH key that logs in: your own, or one made for it")  # fmt: skip
+    parser.add_argument("--hostname", default="", metavar="NAME",
+                        help="what its system calls itself")  # fmt: skip
     parser.add_argument("-s", "--set", metavar="KEY=VALUE", action="append", default=[],
                         help="replace a value of the profile; may be repeated")  # fmt: skip
     parser.add_argument("--start", action="store_true", help="start it too")
@@ -86,7 +92,8 @@ COMMANDS: Grammar = {
     "create": Command("creating:create", "make a machine", _create, [
         "workstation create web --profile debian-12 --memory '4 GiB' --start --wait",
         "workstation create old --iso ~/Downloads/system.iso --disk '40 GiB'",
-        "workstation create box --image ./disk.qcow2", "workstation create web2 --from web",
+        "workstation create box --image ./disk.qcow2 --user maria",
+        "workstation create web2 --from web",
         "workstation create lab -p ./lab.yaml -s 'memory=2 GiB' -s cpu.cores=2",
     ]),
     "start": Command("machines:start", "start a machine; a frozen one goes on", _start, [

@@ -25,6 +25,12 @@ class Answers:
     """What the first disk starts as: an image's name, or a file."""
     iso: str | None = None
     """The disc in the first CD drive: an image's name, or a file."""
+    user: str | None = None
+    """Who logs in; cloud-init makes that user."""
+    key: str | None = None
+    """The SSH key that logs in: `auto`, `own`, `machine` or `none`."""
+    hostname: str | None = None
+    """What the system calls itself."""
 
 
 def start_from(paths: Paths, profile: str, answers: Answers) -> Profile:
@@ -62,6 +68,9 @@ def _settings(answers: Answers) -> Iterator[tuple[str, str]]:
         ("--disk", "drives[0].size", answers.disk),
         ("--image", "drives[0].image", answers.image and sources.reference(answers.image)),
         ("--iso", "cdroms[0].image", answers.iso and sources.reference(answers.iso)),
+        ("--user", "provision.user", answers.user),
+        ("--key", "provision.ssh_key", None if answers.key is None else answers.key or "auto"),
+        ("--hostname", "provision.hostname", answers.hostname),
     ):
         if value is not None:
             yield f"{key}={_quoted(value)}", _said(option, value)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import psutil
@@ -13,13 +14,15 @@ from workstation.core import admission, library
 from workstation.core.forwards import is_free
 from workstation.core.images import Images
 from workstation.core.making import supplies
+from workstation.core.provision import keys
 from workstation.errors import OvercommitError, WorkstationError
+from workstation.model.image import CatalogImage
 from workstation.model.profile import Profile
 from workstation.model.units import format_size
 from workstation.paths import Paths
 from workstation.qemu import qcow2
 
-Subject = Literal["name", "memory", "cpus", "disk", "image", "ports"]
+Subject = Literal["name", "memory", "cpus", "disk", "image", "ports", "user", "key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Remark:
 def remarks(paths: Paths, name: str, profile: Profile) -> list[Remark]:
     """Everything that is to be said, in the order of the questions; some file and socket calls."""
     checks = (_name(paths, name), _memory(paths, name, profile), _cpus(profile))
-    more = (_disk(paths, profile), _images(paths, profile), _ports(profile))
+    more = (_disk(paths, profile), _images(paths, profile), _ports(profile), _login(paths, profile))
     return [remark for check in (*checks, *more) for remark in check]
 
 
@@ -118,3 +121,22 @@ def _ports(profile: Profile) -> Iterator[Remark]:
         yield Remark(
             "ports", f"taken on this computer now: {', '.join(taken)}; free ones are chosen"
         )
+
+
+def _login(paths: Paths, profile: Profile) -> Iterator[Remark]:
+    provision = profile.provision
+    if not provision.asked:
+        return
+    if provision.ssh_key == "own" and not keys.own_keys(Path.home()):
+        what = "there is no public key in ~/.ssh: ssh-keygen makes one, or take “machine”"
+        yield Remark("key", what, fatal=True)
+    first = profile.drives[0].image if profile.drives else None
+    known = first and not first.startswith("/") and _known(Images(paths), first)
+    if known and not known.works.cloud_init and provision.answers is None:
+        yield Remark("user", f"“{known.name}” has no cloud-init: nothing will make that user")
+
+
+def _known(images: Images, ref: str) -> CatalogImage | None:
+    with suppress(WorkstationError):
+        return images.catalog.get(ref.partition("/")[0])
+    return None

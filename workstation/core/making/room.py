@@ -53,7 +53,7 @@ class Making:
         return await asyncio.to_thread(lambda: self._station.images.catalog.entries())
 
     def with_answers(self, profile: Profile, **texts: str) -> Profile:
-        """The profile with what was typed: memory, cpus, disk, image, iso; raises ProfileError."""
+        """The profile with what was typed, by the names of Answers; raises ProfileError."""
         return answers.apply(profile, answers.Answers(**texts))
 
     # -- whether it fits ----------------------------------------------------

@@ -85,6 +85,7 @@ def _around(known: CatalogImage, ref: str) -> Profile:
             "boot": {"firmware": Firmware.BIOS if known.works.bios else Firmware.UEFI},
             "drives": [{"size": size} if is_disc else {"image": ref, "size": size}],
             "cdroms": [{"image": ref}] if is_disc else [],
+            "provision": {"user": known.user},
         }
     )
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from workstation.errors import WorkstationError
 from workstation.ui.commands.base import Command
 
 if TYPE_CHECKING:
+    from workstation.core.workstation import Workstation
     from workstation.ui.desk import Desk
     from workstation.ui.library import LibraryScreen
+    from workstation.ui.new.wish import Wish
 
 
 class Demo(Command["LibraryScreen"]):
@@ -34,21 +37,40 @@ class New(Command["LibraryScreen"]):
 
     async def run(self, desk: LibraryScreen) -> None:
         from workstation.ui.commands.machine import start
-        from workstation.ui.new.dialog import NewDialog
 
         station = desk.station
-        wish = await desk.app.push_screen_wait(NewDialog(station)) if station else None
-        if station is None or wish is None:
-            return
-        if wish.profile:
-            await station.making.create(wish.name, wish.profile, based_on=wish.based_on)
-        elif wish.imported:
-            await station.foreign.adopt(Path(wish.based_on), wish.name)
-        else:
-            await station.layers.clone(wish.based_on, wish.name)
-        desk.go_to(wish.name)
-        if wish.start:
-            await start(desk, station, wish.name)
+        wish = await _made(desk, station) if station else None
+        if station and wish:
+            desk.go_to(wish.name)
+            if wish.start:
+                await start(desk, station, wish.name)
+
+
+async def _made(desk: LibraryScreen, station: Workstation) -> Wish | None:
+    """What was wished for and made; what cannot be made can be changed, nothing is typed twice."""
+    from workstation.ui.dialogs.error import ErrorDialog
+    from workstation.ui.new.dialog import NewDialog
+
+    wish = await desk.app.push_screen_wait(NewDialog(station))
+    while wish:
+        try:
+            await _make(station, wish)
+            break
+        except WorkstationError as error:
+            if not wish.profile:
+                raise
+            again = await desk.app.push_screen_wait(ErrorDialog(error, again="Change it"))
+            wish = await desk.app.push_screen_wait(NewDialog(station, wish)) if again else None
+    return wish
+
+
+async def _make(station: Workstation, wish: Wish) -> None:
+    if wish.profile:
+        await station.making.create(wish.name, wish.profile, based_on=wish.based_on)
+    elif wish.imported:
+        await station.foreign.adopt(Path(wish.based_on), wish.name)
+    else:
+        await station.layers.clone(wish.based_on, wish.name)
 
 
 class Filter(Command["LibraryScreen"]):

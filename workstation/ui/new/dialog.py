@@ -45,10 +45,12 @@ class NewDialog(Dialog[Wish | None]):
     steps = getters.query_one(ContentSwitcher)
     trouble = getters.query_one("#trouble", Static)
 
-    def __init__(self, station: Workstation) -> None:
+    def __init__(self, station: Workstation, again: Wish | None = None) -> None:
+        """With what could not be made, it begins at the last look."""
         super().__init__(cancelled=None)
         self._station = station
-        self._based_on = ""
+        self._again = again
+        self._based_on = again.based_on if again else ""
         self._fatal = False
 
     def compose(self) -> ComposeResult:
@@ -68,7 +70,12 @@ class NewDialog(Dialog[Wish | None]):
                 yield Button("Create and start", id="start")
 
     def on_mount(self) -> None:
-        self._go("first")
+        if self._again and self._again.profile:
+            self.form.show(self._again.profile, self._again.name)
+            self.review.show(self._again.profile)
+            self._go("review")
+        else:
+            self._go("first")
 
     # -- steps --------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The second step: name, memory, CPUs, disk, image and disc, checked while they are typed."""
+"""The second step: hardware, what it starts from, who logs in; checked while it is typed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
@@ -36,12 +36,15 @@ FIELDS = (
     Field("disk", "Disk", "as large as its image"),
     Field("image", "Image", "a blank disk"),
     Field("iso", "Disc", "none: a name, or a path"),
+    Field("user", "User", "nobody: it is not set up"),
+    Field("key", "SSH key", "yours, or one made for it"),
+    Field("hostname", "Hostname", "the machine's name"),
 )
 
 SUBJECTS = {"ports": "ports", **{field.key: field.key for field in FIELDS}}
 
 
-class Form(Vertical):
+class Form(VerticalScroll, can_focus=False):
     """Values as texts; `profile` is what they make, `name` the machine's name."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -162,6 +165,10 @@ def _values(profile: Profile) -> Iterator[tuple[str, str]]:
     yield "disk", exact_size(drive.size) if drive and drive.size else ""
     yield "image", (drive and drive.image) or ""
     yield "iso", (disc and disc.image) or ""
+    provision = profile.provision
+    yield "user", provision.user or ""
+    yield "key", "" if provision.ssh_key == "auto" else provision.ssh_key
+    yield "hostname", provision.hostname or ""
 
 
 def _by_field(error: InvalidError) -> Iterator[tuple[str, str]]:
