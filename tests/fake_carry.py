@@ -95,13 +95,16 @@ class FakeCarry(Carry):
         )  # fmt: skip
 
     async def import_file(
-        self, path: Path, *, name: str = "", load_memory: str = "", passphrase: str = ""
-    ) -> Imported:
-        await self._fake._called("import", str(path), load_memory)
+        self, path: Path, *, name: str = "", load_memory: str = "", passphrase: str = "",
+        into: str = "", discard: bool = False,
+    ) -> Imported:  # fmt: skip
+        words = [*([into] if into else []), *(["discard"] if discard else [])]
+        await self._fake._called("import", str(path), load_memory, *words)
         self._fake.publish(MachineChanged(MachineView("carried", State.FROZEN)))
         return Imported(
-            name="carried", layers=2, shared=0, copied=400 * MIB, resumes=True, distrusted=False,
-            signer=SIGNER, signer_name="Maria", said=("its MAC addresses are new",),
+            name="carried", layers=2, shared=0, copied=400 * MIB, resumes=True,
+            updated=bool(into), distrusted=False, signer=SIGNER, signer_name="Maria",
+            said=("its MAC addresses are new",),
         )  # fmt: skip
 
 

@@ -156,8 +156,8 @@ async def test_what_is_new_needs_what_was_before(
         await laptop.carry.import_file(small)
     assert left(laptop) == NOTHING
     await laptop.carry.import_file(file)
-    came = await laptop.carry.import_file(small)
-    assert (came.name, came.layers) == ("one-2", 1)
+    came = await laptop.carry.import_file(small, name="one-2")
+    assert (came.name, came.layers, came.updated) == ("one-2", 1, False)
     assert disk(laptop, "one-2", "s1")[: 2 * CHUNK] == expected(1)
     assert disk(laptop, "one-2")[: 2 * CHUNK] == expected(2)
 

@@ -102,14 +102,15 @@ async def _import(call: "Call") -> "Imported":
         if call.file == PIPE:
             return await found.carry.import_stream(
                 sys.stdin.fileno(), name=call.name, load_memory=call.load_memory,
-                passphrase=passphrase.given(call),
+                passphrase=passphrase.given(call), into=call.into, discard=call.discard,
             )  # fmt: skip
         path = _file(call)
         secret = passphrase.known(call, path)
         typed = call.load_memory or await asyncio.to_thread(asked_for_memory, path, secret)
         return await found.carry.import_file(
-            path, name=call.name, load_memory=typed, passphrase=secret
-        )
+            path, name=call.name, load_memory=typed, passphrase=secret,
+            into=call.into, discard=call.discard,
+        )  # fmt: skip
 
 
 def _file(call: "Call") -> Path:
@@ -150,8 +151,9 @@ def _imported(done: "Imported") -> str:
         if done.distrusted
         else ""
     )
+    what = "brought up to date" if done.updated else "imported"
     return _lines(
-        f"“{done.name}”: imported, {layers}, {format_size(done.copied)} copied;"
+        f"“{done.name}”: {what}, {layers}, {format_size(done.copied)} copied;"
         f" workstation start {done.name}: it {goes_on}",
         *(safe_line(text) for text in done.said),
         f"signed by {signer}",

@@ -64,6 +64,8 @@ def import_(call: "Call") -> None:
     """A machine of what another program has made."""
     if call.load_memory:
         raise UsageError("only bundles hold memory", hint="leave --load-memory out")
+    if call.into or call.discard:
+        raise UsageError("only bundles bring a machine up to date", hint="leave --into out")
     if call.passphrase_file:
         raise UsageError("only bundles have a passphrase", hint="leave --passphrase-file out")
     done = asyncio.run(_import(call))

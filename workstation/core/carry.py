@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core import library, media
-from workstation.core.bundle import arrive, export, inspection, place, planning, receive, verify
+from workstation.core.bundle import (
+    arrive,
+    export,
+    inspection,
+    place,
+    planning,
+    receive,
+    renew,
+    verify,
+)
 from workstation.core.bundle.arrive import Arrival
 from workstation.core.bundle.export import Exported, Plan, Wish
 from workstation.core.bundle.flatten import flatten
@@ -43,6 +52,8 @@ class Imported:
     """Bytes."""
     resumes: bool
     """Whether its start goes on from memory."""
+    updated: bool
+    """It was here, and has been brought up to date."""
     distrusted: bool
     """It could go on from memory, and boots instead: its signer is not trusted."""
     signer: str
@@ -189,18 +200,36 @@ class Carry:
     # -- import ---------------------------------------------------------------
 
     async def import_file(
-        self, path: Path, *, name: str = "", load_memory: str = "", passphrase: str = ""
+        self,
+        path: Path,
+        *,
+        name: str = "",
+        load_memory: str = "",
+        passphrase: str = "",
+        into: str = "",
+        discard: bool = False,
     ) -> Imported:
         """A bundle's machine into the library, each chunk verified as it is copied.
+
+        What holds only what is new brings the machine up to date that has the rest, if that is
+        here and no `name` is given; so does any bundle for the machine `into`. Raises UsageError,
+        with the amount, where that loses work and `discard` is not said.
 
         `load_memory` is the signer's fingerprint, typed by a person who wants the memory of a
         stranger to be loaded.
         """
         bundle = await asyncio.to_thread(open_bundle, path, passphrase)
-        return await self._import(bundle, name, load_memory)
+        return await self._take(bundle, name, load_memory, into=into, discard=discard)
 
     async def import_stream(
-        self, descriptor: int, *, name: str = "", load_memory: str = "", passphrase: str = ""
+        self,
+        descriptor: int,
+        *,
+        name: str = "",
+        load_memory: str = "",
+        passphrase: str = "",
+        into: str = "",
+        discard: bool = False,
     ) -> Imported:
         """The same from a pipe; of one that is cut off or changed nothing is left."""
         station = self._station
@@ -212,10 +241,60 @@ class Carry:
             with _of_a_stream():
                 bundle = await asyncio.to_thread(open_bundle, came.path, passphrase)
             bundle = replace(bundle, called=str(WHAT_CAME))
-            return await self._import(bundle, name, load_memory, came)
+            return await self._take(bundle, name, load_memory, came, into=into, discard=discard)
+
+    async def _take(
+        self,
+        bundle: Bundle,
+        name: str,
+        load_memory: str,
+        came: Received | None = None,
+        *,
+        into: str,
+        discard: bool,
+    ) -> Imported:
+        """In, as a machine of its own or for one that is here; what failed leaves nothing."""
+        station = self._station
+        old = await asyncio.to_thread(renew.meant, station.paths, bundle, into, name)
+        try:
+            await asyncio.to_thread(verify.check_structure, bundle)
+            if old:
+                done = await self._renew(bundle, old, load_memory, came, discard=discard)
+            else:
+                done = await self._import(bundle, name, load_memory, came)
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(collect_quietly, station.paths, self._store))
+            raise
+        if old:  # what its old head stood on may lead nowhere now
+            await asyncio.to_thread(collect_quietly, station.paths, self._store)
+        return done
+
+    async def _renew(
+        self, bundle: Bundle, name: str, load_memory: str, came: Received | None, *, discard: bool
+    ) -> Imported:
+        station, store = self._station, self._store
+        origin = self.origin(bundle, load_memory)
+        trusted = origin.confirmed or self.keys.trusts(origin.signer)
+
+        def check() -> None:
+            if not discard:
+                again = f"workstation import {bundle.called or bundle.path} --into {name} --discard"
+                station.layers.refuse_loss(name, again)
+
+        with station.working(f"import {name}", unit="B") as progress:
+            await asyncio.to_thread(renew.check_related, station.paths, store, bundle, name)
+            arrival = await asyncio.to_thread(arrive.plan, store, bundle, came)
+            renewed = await renew.renew(
+                station, name, arrival, origin, progress, load_memory=trusted, check=check
+            )
+        left_out = _left_out(arrival.left_out)
+        return self._imported(
+            bundle, name, arrival, (*_of_the_file(bundle), *renewed.said, *left_out),
+            resumes=renewed.moved and trusted, updated=True, trusted=trusted or not renewed.moved,
+        )  # fmt: skip
 
     async def _import(
-        self, bundle: Bundle, name: str, load_memory: str, came: Received | None = None
+        self, bundle: Bundle, name: str, load_memory: str, came: Received | None
     ) -> Imported:
         station, store = self._station, self._store
         if name:
@@ -223,30 +302,36 @@ class Carry:
         origin = self.origin(bundle, load_memory)
         trusted = origin.confirmed or self.keys.trusts(origin.signer)
         carried = bundle.manifest.machine
-        try:
-            with station.working(f"import {name or carried.name}", unit="B") as progress:
-                await asyncio.to_thread(verify.check_structure, bundle)
-                arrival = await asyncio.to_thread(arrive.plan, store, bundle, came)
-                settled = await place.bring_in(
-                    station.paths, store, arrival, name, origin, progress,
-                    load_memory=trusted,
-                )  # fmt: skip
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(collect_quietly, station.paths, store))
-            raise
+        with station.working(f"import {name or carried.name}", unit="B") as progress:
+            arrival = await asyncio.to_thread(arrive.plan, store, bundle, came)
+            settled = await place.bring_in(
+                station.paths, store, arrival, name, origin, progress,
+                load_memory=trusted,
+            )  # fmt: skip
         station.machine(settled.name)
         if station.inplace.reads(settled.name):  # it shares layers that were opened in place
             await station.inplace.settle(settled.name)
+        return self._imported(
+            bundle, settled.name, arrival, self.said(bundle, settled, arrival),
+            resumes=trusted, updated=False, trusted=trusted,
+        )  # fmt: skip
+
+    def _imported(
+        self, bundle: Bundle, name: str, arrival: Arrival, said: tuple[str, ...],
+        *, resumes: bool, updated: bool, trusted: bool,
+    ) -> Imported:  # fmt: skip
+        frozen = bundle.manifest.machine.resume
         return Imported(
-            name=settled.name,
+            name=name,
             layers=len(bundle.ids()),
             shared=len(arrival.shared),
             copied=arrival.size,
-            resumes=carried.resume and trusted,
-            distrusted=carried.resume and not trusted,
+            resumes=frozen and resumes,
+            updated=updated,
+            distrusted=frozen and not trusted,
             signer=bundle.signer,
             signer_name=self.keys.name_of(bundle.signer),
-            said=self.said(bundle, settled, arrival),
+            said=said,
         )
 
     def said(self, bundle: Bundle, settled: Settled, arrival: Arrival) -> tuple[str, ...]:

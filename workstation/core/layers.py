@@ -158,16 +158,19 @@ class Layers:
         """
         moves.find_layer(name, self.store, self.names_of(name), tag)
         if not discard:
-            self._refuse_loss(name, tag)
+            self.refuse_loss(name, f"workstation revert {name} {tag} --discard")
         await self._go_back(name, tag, f"revert {name} to {tag}")
 
-    def _refuse_loss(self, name: str, tag: str) -> None:
+    def refuse_loss(self, name: str, again: str) -> None:
+        """Raise UsageError, with the amount, where leaving its head loses work.
+
+        `again` is the command that loses it.
+        """
         lost = self.written(name)
         if lost >= DISCARDED_AT_LEAST:
             raise UsageError(
                 f"{format_size(lost)} written since the last snapshot of “{name}” would be lost",
-                hint=f"keep it first: workstation snapshot {name} TAG; or lose it:"
-                f" workstation revert {name} {tag} --discard",
+                hint=f"keep it first: workstation snapshot {name} TAG; or lose it: {again}",
             )
 
     async def _go_back(self, name: str, tag: str, title: str) -> None:
@@ -363,7 +366,7 @@ class Layers:
         for name in members:
             moves.find_tag(name, self.names_of(name), tag)
             if not discard:
-                self._refuse_loss(name, tag)
+                self.refuse_loss(name, f"workstation revert {name} {tag} --discard")
         for name in members:
             await self.revert(name, tag, discard=discard)
 

@@ -105,18 +105,32 @@ async def revert(
     wanted: str,
     end: Callable[[], Awaitable[None]],
 ) -> None:
-    """The machine gets a blank head on that snapshot or layer; what its old head held is gone.
+    """The machine gets a blank head on that snapshot or layer; what its old head held is gone."""
 
-    `end` ends its QEMU, as late as can be: what needs room on the disk is written before.
+    def back(history: History, new: str) -> History:
+        layer = find_layer(machine.name, store, history, wanted)
+        head = Head(id=new, layer=layer.id, resume="layer" if layer.memory else "")
+        return history.model_copy(update={"head": head})
+
+    await stand_elsewhere(machine, store, back, end)
+
+
+async def stand_elsewhere(
+    machine: Machine,
+    store: Store,
+    choose: Callable[[History, str], History],
+    end: Callable[[], Awaitable[None]],
+) -> None:
+    """The machine gets a blank head, on the layer that `choose` says; its old head is gone.
+
+    `choose` makes the machine's history with a head of that id. `end` ends its QEMU, as late as
+    can be: what needs room on the disk is written before.
     """
     paths, new = machine.paths, heads.new_id()
     async with moving(machine, store, Pending(head=new, restore=True)):
         with store.adding():
-            history = heads.read_history(paths)
-            layer = find_layer(machine.name, store, history, wanted)
-            await heads.make_head(paths, _sizes_at(store, layer), new)
-            head = Head(id=new, layer=layer.id, resume="layer" if layer.memory else "")
-            after = history.model_copy(update={"head": head})
+            after = choose(heads.read_history(paths), new)
+            await heads.make_head(paths, _sizes_at(store, store.read(after.head.layer or "")), new)
             with heads.prepared_history(paths, after) as write_history:
                 await end()
                 write_history()

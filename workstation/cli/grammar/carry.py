@@ -41,6 +41,10 @@ def _import(parser: Parser) -> None:
     parser.add_argument("--name", default="", help="what the machine is called here")
     parser.add_argument("--load-memory", metavar="FINGERPRINT", default="",
                         help="go on from the memory of a signer who is not trusted")  # fmt: skip
+    parser.named("--into", metavar="NAME", default="", completer="machine_names",
+                 help="bring the machine NAME up to date with it")  # fmt: skip
+    parser.add_argument("--discard", action="store_true",
+                        help="lose what was written there since the last snapshot")  # fmt: skip
     _passphrase(parser)
     parser.json()
 
@@ -89,6 +93,7 @@ COMMANDS: Grammar = {
     "import": Command("carry:import_", "make a machine of a bundle, OVA or disk image", _import, [
         "workstation import web.vmbundle", "workstation import ~/Downloads/appliance.ova",
         "workstation import - --name web-two <web.vmbundle",
+        "workstation import web-since-monday.vmbundle --into web",
     ]),
     "open": Command("inplace:open_", "run a bundle's machine from where it is", _open, [
         "workstation open /media/STICK/web.vmbundle",

@@ -65,12 +65,31 @@ def settle(paths: Paths, machine: CarriedMachine, profile: Profile, name: str = 
         uuid = uuid4()
         said.append("its UUID is that of a machine that is here: it has a new one")
     profile = profile.model_copy(update={"name": chosen})
-    if twin or {one.mac for one in profile.networks} & taken.macs:
-        twin = True
+    macs_taken = bool({one.mac for one in profile.networks} & taken.macs)
+    if twin or macs_taken:
         profile = with_new_macs(profile)
-        said.append("its MAC addresses are new, for the same reason")
+        if profile.networks:
+            said.append("its MAC addresses are new: another machine here has those that it had")
+    twin = twin or macs_taken
     profile = _other_ports(profile, taken, said)
     return Settled(chosen, uuid, profile, twin, tuple(said))
+
+
+def stay(
+    paths: Paths, name: str, mine: Profile, theirs: Profile, said: list[str]
+) -> tuple[Profile, bool]:
+    """The profile of a machine that is here, as a bundle of it has it; its addresses stay.
+
+    Also whether they are others than the bundle's: then its guest must not be plugged in at once.
+    """
+    own = [network.mac for network in mine.networks]
+    networks = tuple(
+        network.model_copy(update={"mac": own[number]}) if own[number : number + 1] else network
+        for number, network in enumerate(theirs.networks)
+    )
+    changed = theirs.model_copy(update={"name": name, "networks": networks})
+    profile = _other_ports(changed, _taken(paths, besides=name), said)
+    return profile, [network.mac for network in theirs.networks] != [n.mac for n in networks]
 
 
 def free_name(paths: Paths, wanted: str) -> str:
@@ -83,8 +102,8 @@ def free_name(paths: Paths, wanted: str) -> str:
     return name
 
 
-def _taken(paths: Paths) -> _Taken:
-    found = list(_definitions(paths))
+def _taken(paths: Paths, *, besides: str = "") -> _Taken:
+    found = [one for one in _definitions(paths) if one[0] != besides]
     profiles = [(name, definition.profile) for name, definition in found]
     return _Taken(
         frozenset(definition.uuid for _, definition in found),

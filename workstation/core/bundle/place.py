@@ -52,7 +52,7 @@ async def bring_in(
             settled = identity.settle(paths, carried, stripped(carried.profile).profile, name)
             with library.making(paths, settled.name) as machine:
                 await asyncio.to_thread(arrive.publish, store, ready)
-                _vouch(store, arrival, origin, trusted=load_memory)
+                vouch(store, arrival, origin, trusted=load_memory)
                 head = await stand_on(machine, store, store.read(carried.top))
                 history = history_of(carried, head, settled, load_memory=load_memory)
                 heads.write_history(machine, history)
@@ -61,7 +61,7 @@ async def bring_in(
     return settled
 
 
-def _vouch(store: Store, arrival: Arrival, origin: Origin, *, trusted: bool) -> None:
+def vouch(store: Store, arrival: Arrival, origin: Origin, *, trusted: bool) -> None:
     """What a stranger had brought, and somebody trusted signed too, comes from the latter."""
     for layer in arrival.shared if trusted else ():
         stored = arrival.bundle.manifest.layer(layer)
