@@ -72,6 +72,8 @@ class FakeLook(Look):
         self.sizes: list[tuple[int, int]] = []
         self.followed = False
         self._absolute = True
+        self.pointer: tuple[int, int] | None = None
+        self.shape: Cursor | None = None
 
     @property
     def view(self) -> MachineView:
@@ -83,7 +85,7 @@ class FakeLook(Look):
 
     @property
     def cursor(self) -> Cursor | None:
-        return None
+        return self.shape
 
     @property
     def absolute(self) -> bool:
@@ -116,6 +118,7 @@ class FakeLook(Look):
 
     def point(self, x: int, y: int, buttons: int) -> None:
         self.points.append((x, y, buttons))
+        self.pointer = (x, y)
 
     def ask_size(self, width: int, height: int) -> bool:
         self.sizes.append((width, height))

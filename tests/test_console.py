@@ -12,11 +12,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tests.conftest import eventually, tiny
 from workstation.core import console, serial
+from workstation.core.leave_key import Leaving
 from workstation.errors import BusyError, HostError, MonitorError, NotAllowedError
 from workstation.model.machine import State
+from workstation.model.settings import Settings
 from workstation.paths import MachinePaths, Paths
 
 LEAVE = b"\x1d"
@@ -36,6 +39,7 @@ class Desk:
         self.seen = b""
         self.state = State.RUNNING
         self.profile = tiny()
+        self.settings = Settings()
         self._guests: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
         self._guests = asyncio.Queue()
 
@@ -54,6 +58,7 @@ class Desk:
             paths=self.paths,
             view=lambda name: SimpleNamespace(name=name, state=self.state, profile=self.profile),
             serial_tail=lambda name, size: serial.tail(self.machine.serial_log, size),
+            settings=self.settings,
         )
         return asyncio.create_task(
             console.attach(station, "one", descriptor=descriptor or self.theirs, out=self.theirs)
@@ -105,6 +110,42 @@ async def test_what_is_typed_reaches_the_guest_and_ctrl_bracket_leaves(desk: Des
     assert await reader.read() == b"before"
     assert desk.is_as_before()
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "codes"),
+    [("ctrl+a", [b"\x01"]), ("ctrl+\\", [b"\x1c"]), ("f12", [b"\x1b[24~"]),
+     ("f1", [b"\x1bOP", b"\x1b[11~", b"\x1b[[A"])],
+)  # fmt: skip
+async def test_the_settings_name_the_key_that_leaves(
+    desk: Desk, key: str, codes: list[bytes]
+) -> None:
+    desk.settings = Settings.model_validate({"leave_key": key})
+    for code in codes:
+        attached = desk.attach()
+        reader, writer = await desk.guest()
+        desk.type(LEAVE + b"\x1b[23~")
+        assert await reader.readexactly(6) == LEAVE + b"\x1b[23~"
+        desk.type(b"ls" + code + b"after")
+        assert await soon(attached) == "left"
+        assert await reader.read() == b"ls"
+        writer.close()
+
+
+def test_a_key_that_leaves_is_known_in_pieces_and_nothing_is_held_back() -> None:
+    leaving = Leaving("f12")
+    assert leaving.before(b"a\x1b") == (b"a\x1b", False), "escape is a key, too"
+    assert leaving.before(b"[24") == (b"[24", False)
+    assert leaving.before(b"~b") == (b"", True)
+    other = Leaving("ctrl+]")
+    assert other.before(b"\x1b[24~") == (b"\x1b[24~", False)
+    assert other.before(b"x\x1dy") == (b"x", True)
+
+
+@pytest.mark.parametrize("key", ["ctrl+m", "ctrl+i", "a", "ctrl+shift+a", "f13", "ctrl+["])
+def test_a_key_that_terminals_do_not_tell_from_others_cannot_leave(key: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"leave_key": key})
 
 
 async def test_what_was_missed_is_shown_first_and_in_whole_lines(desk: Desk) -> None:

@@ -76,7 +76,7 @@ async def window(
         shown = Window(terminal, size)
         await shown.sees("one", "running")
         shown.press("c")
-        await shown.sees("leaves")
+        await shown.sees("ctrl+] leave")
         yield shown
 
 

@@ -12,7 +12,9 @@ from PIL import Image
 from tests.bench.terminal import Terminal
 from tests.fake_screens import desktop, text_screen
 from workstation.ui.replies import Replies
-from workstation.ui.screen.kitty import Cell, Pixels, answered
+from workstation.ui.screen.graphics import chosen
+from workstation.ui.screen.kitty import Kitty
+from workstation.ui.screen.pixels import Cell, Pane
 
 PROGRAM = (sys.executable, "-m", "tests.fakes", "--calm", "--desktop")
 ENVIRON = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -52,6 +54,8 @@ async def test_a_terminal_with_graphics_gets_true_pixels_and_none_are_left_behin
         keys, first = sent[7000]
         assert (keys["c"], keys["r"], keys["C"], keys["q"]) == ("93", "2", "1", "2")
         assert first.size == (93 * 8, 32)
+        assert sent[7014][0]["r"] == "1", "not over the line at the bottom"
+        assert sent[7014][1].size == (93 * 8, 16)
         red, green, blue = first.getpixel((300, 2))  # type: ignore[misc]
         assert (red // 10, green // 10, blue) == (4, 11, 200)
         assert PLACE.findall(terminal.written)[0] == ("1", "4")
@@ -74,8 +78,8 @@ async def test_a_terminal_without_graphics_gets_half_blocks() -> None:
 
 
 def test_only_bands_that_changed_are_sent_again() -> None:
-    canvas, pane = desktop(), (0, 0, 80, 24)
-    pixels = Pixels(Cell(8, 16))
+    canvas, pane = desktop(), Pane(0, 0, 80, 24)
+    pixels = Kitty(Cell(8, 16))
     assert len(images(pixels.draw(canvas, pane, 0, (0, 0)))) == 12
     assert pixels.draw(canvas, pane, 0, (0, 0)) == ""
     canvas.put(canvas.box._replace(top=398), bytes(640 * 2 * 4))
@@ -85,25 +89,34 @@ def test_only_bands_that_changed_are_sent_again() -> None:
 
 
 def test_another_size_takes_the_old_pictures_away() -> None:
-    pixels = Pixels(Cell(8, 16))
-    pixels.draw(desktop(), (0, 0, 80, 24), 0, (0, 0))
-    written = pixels.draw(text_screen("x"), (0, 0, 80, 24), 0, (0, 0))
+    pixels = Kitty(Cell(8, 16))
+    pixels.draw(desktop(), Pane(0, 0, 80, 24), 0, (0, 0))
+    written = pixels.draw(text_screen("x"), Pane(0, 0, 80, 24), 0, (0, 0))
     assert written.startswith("\x1b_Ga=d")
 
 
 @pytest.mark.parametrize(
-    ("answers", "cell"),
+    ("answers", "wanted", "graphics"),
     [
-        ([], None),
-        (["?62;4c"], None),
-        (["i=31;OK", "?62c"], Cell(10, 20)),
-        (["i=31;OK", "6;32;15t", "?62c"], Cell(15, 32)),
-        (["i=31;OK", "6;0;0t", "?62c"], Cell(10, 20)),
-        (["i=31;EINVAL:no", "?62c"], None),
+        ([], "auto", None),
+        (["?62;4c"], "auto", None),
+        (["i=31;OK", "?62c"], "auto", ("kitty", Cell(10, 20))),
+        (["i=31;OK", "6;32;15t", "?62;4c"], "auto", ("kitty", Cell(15, 32))),
+        (["i=31;OK", "6;0;0t", "?62c"], "auto", ("kitty", Cell(10, 20))),
+        (["i=31;EINVAL:no", "?62c"], "auto", None),
+        (["6;16;8t", "?62;4;22c"], "auto", ("sixel", Cell(8, 16))),
+        (["6;16;8t", "?62;14;44c"], "auto", None),
+        (["6;16;8t", "?4;6c"], "auto", None),
+        (["i=31;OK", "6;16;8t", "?62;4c"], "sixel", ("sixel", Cell(8, 16))),
+        ([], "sixel", ("sixel", Cell(10, 20))),
+        ([], "kitty", ("kitty", Cell(10, 20))),
     ],
 )
-def test_what_a_terminal_answers(answers: list[str], cell: Cell | None) -> None:
-    assert answered(answers) == cell
+def test_what_a_terminal_answers(
+    answers: list[str], wanted: str, graphics: tuple[str, Cell] | None
+) -> None:
+    pixels = chosen(answers, wanted)
+    assert (pixels and (pixels.name.removesuffix(" graphics"), pixels.cell)) == graphics
 
 
 def test_without_a_question_nothing_is_kept_from_the_keyboard() -> None:

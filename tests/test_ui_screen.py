@@ -9,10 +9,13 @@ from textual.pilot import Pilot
 from tests.fake_screens import FakeLook, desktop, text_screen
 from tests.fakes import FakeWorkstation, library, opened, ready, shown, until
 from workstation.core.screen.layouts import pressed, typed
+from workstation.core.screen.look import Box, Canvas, Cursor
 from workstation.model.machine import State
 from workstation.model.profile import Profile
 from workstation.ui.app import WorkstationApp
+from workstation.ui.dialogs.help import HelpDialog
 from workstation.ui.screen.guest import GuestScreen
+from workstation.ui.screen.pointer import Pointer
 from workstation.ui.screen.view import GuestView
 from workstation.ui.widgets.thumbnail import Thumbnail
 
@@ -29,9 +32,9 @@ async def enter(app: WorkstationApp, pilot: Pilot[Any]) -> tuple[GuestScreen, Fa
     """Open the screen of the demo."""
     app.library.go_to("sales-demo")
     await pilot.press("g")
-    await until(pilot, lambda: isinstance(app.screen, GuestScreen) and app.screen._look)
+    await until(pilot, lambda: isinstance(app.screen, GuestScreen) and app.screen.look)
     screen = cast(GuestScreen, app.screen)
-    look = cast(FakeLook, screen._look)
+    look = cast(FakeLook, screen.look)
     await ready(lambda: look.followed)
     await pilot.pause()
     return screen, look
@@ -234,6 +237,66 @@ async def test_the_wheel_and_pixels_of_the_terminal() -> None:
         assert look.points[-1][0] == 202, "a quarter of a cell is two pixels of the guest"
 
 
+# -- the guest's own pointer ---------------------------------------------------
+
+RED = bytes((255, 0, 0, 255))
+
+
+async def test_the_guests_own_pointer_is_seen_where_the_mouse_is_and_only_there() -> None:
+    canvas = Canvas(1000, 500)  # black
+    canvas.put(Box(0, 0, 1000, 10), bytes((0, 0, 255, 0)) * 10_000)
+    before = bytes(canvas.data)
+    async with opened(station(canvas)) as (app, pilot):
+        screen, look = await enter(app, pilot)
+        drawing = screen.guest.drawing
+
+        def reds() -> list[tuple[int, int]]:
+            image = drawing._halves._scaled.image
+            assert image
+            red = image.split()[0]
+            found = [place for place in range(100 * 50) if red.tobytes()[place] > 200]
+            return [(place % 100, place // 100) for place in found]
+
+        await until(pilot, lambda: shown(app).count("▀") > 1000)
+        look.shape = Cursor(20, 20, 0, 0, RED * 400)
+        await pilot.hover(GuestView, offset=(50, 14))
+        await until(pilot, lambda: (51, 26) in reds())
+        first = reds()
+        await pilot.hover(GuestView, offset=(20, 8))
+        await until(pilot, lambda: reds() and not set(reds()) & set(first))
+        assert len(reds()) <= 9
+        look._absolute = False  # nobody knows where it is
+        look.paint(canvas)
+        await until(pilot, lambda: "by steps" in shown(app))
+        assert reds() == []
+        assert bytes(canvas.data) == before, "what the guest has painted is as it was"
+
+
+def test_a_pointer_beyond_the_edges_is_cut_off() -> None:
+    canvas = Canvas(40, 30)
+    look: Any = FakeLook(library(), "sales-demo", canvas)
+    pointer = Pointer()
+    look.shape = Cursor(10, 10, 5, 5, RED * 50 + bytes(200))
+    for place, box in (
+        ((0, 0), Box(0, 0, 5, 5)), ((39, 29), Box(34, 24, 40, 30)), ((39, 0), Box(34, 0, 40, 5)),
+        ((20, 15), Box(15, 10, 25, 20)),
+    ):  # fmt: skip
+        look.pointer = place
+        with pointer.on(look) as moved:
+            assert moved[-1] == box
+            inside = canvas.pixel(box.left, box.top)
+            # The upper half of it is red, the lower half cannot be seen.
+            assert inside == ((255, 0, 0) if place[1] - 5 + 5 > box.top or place[1] == 15
+                              else (0, 0, 0))  # fmt: skip
+        assert not any(canvas.data)
+        with pointer.on(look) as moved:
+            assert moved == [], "where it was"
+    look.pointer = (200, 200)
+    with pointer.on(look) as moved:
+        assert moved == [Box(15, 10, 25, 20)], "gone from there"
+        assert not any(canvas.data)
+
+
 # -- the library --------------------------------------------------------------
 
 
@@ -257,3 +320,25 @@ async def test_the_library_shows_the_live_screen_of_the_selected_machine(
         app.library.go_to("kernel-lab")  # no picture comes: its serial line is shown
         await until(pilot, lambda: "uptime" in shown(app))
         await ready(lambda: not made.screens.looks[-2].followed)
+
+
+async def test_the_picture_stays_while_a_dialog_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workstation.ui.library.FOCUS_DELAY", 0.01)
+    monkeypatch.setattr("workstation.ui.widgets.thumbnail.PERIOD", 0.01)
+    made = station()
+    async with opened(made) as (app, pilot):
+        app.library.go_to("sales-demo")
+        await until(pilot, lambda: "login:_root" in shown(app))
+        look = made.screens.looks[-1]
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpDialog))
+        await pilot.pause()
+        thumbnail = app.library.query_one(Thumbnail)
+        assert look.followed
+        assert thumbnail.look is look
+        look.paint(text_screen("Meanwhile"))
+        await until(pilot, lambda: "Meanwhile" in look.text.text())
+        assert thumbnail.display and thumbnail.shows
+        await pilot.press("escape")
+        await until(pilot, lambda: "Meanwhile" in shown(app))
+        assert made.screens.looks[-1] is look, "it was never let go"

@@ -118,7 +118,7 @@ def console(call: "Call") -> None:
     async def act() -> str:
         async with station("console", call.name) as found:
             found.view(call.name)
-            _tell(f"“{call.name}”: ctrl+] leaves")
+            _tell(f"“{call.name}”: {found.settings.leave_key} leaves")
             return await attach(found, call.name)
 
     why = asyncio.run(act())

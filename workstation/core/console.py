@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING
 
 from workstation.core import line
 from workstation.core.escapes import Filter
+from workstation.core.leave_key import Leaving
 from workstation.errors import HostError, NotAllowedError
 from workstation.model.machine import Verb, require
 
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
 
-LEAVE = b"\x1d"
-"""ctrl+]"""
-
 REPLAYED = 16_384
 """How many bytes of what the guest printed before are shown first."""
 
 
 async def attach(station: "Workstation", name: str, *, descriptor: int = 0, out: int = 1) -> str:
-    """Work in the machine's serial console until ctrl+] or its end; returns why it was left.
+    """Work in the machine's serial console until the settings' `leave_key` or its end; returns why
+    it was left.
 
     Raises NotAllowedError where it does not run or has no serial line, BusyError where another
     console is open on it, HostError where `descriptor` is no terminal, MonitorError where QEMU
@@ -41,12 +40,13 @@ async def attach(station: "Workstation", name: str, *, descriptor: int = 0, out:
         raise HostError("a console needs a terminal", hint=f"read it: workstation logs {name}")
     paths = station.paths.machine(name)
     with line.alone(paths), _raw(descriptor), _terminal(out) as screen:
-        reader, writer = await line.connected(paths)
+        wire = await line.connected(paths)
+        leaving = Leaving(station.settings.leave_key)
         try:
             await screen.show(_whole_lines(station.serial_tail(name, size=REPLAYED)))
-            return await _relay(reader, writer, descriptor, screen)
+            return await _relay(wire, descriptor, screen, leaving)
         finally:
-            writer.close()
+            wire.close()
 
 
 @contextlib.contextmanager
@@ -115,23 +115,20 @@ async def _writable(descriptor: int) -> None:
         loop.remove_writer(descriptor)
 
 
-async def _relay(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, descriptor: int, screen: _Screen
-) -> str:
+async def _relay(wire: line.Line, descriptor: int, screen: _Screen, leaving: Leaving) -> str:
     """Until the person leaves, the terminal goes away, or the guest's line ends."""
     left = asyncio.Event()
 
     def typed() -> None:
         data = _typed(descriptor)
-        before, leave, _ = data.partition(LEAVE)
-        if writer.transport.get_write_buffer_size() < line.UNSENT:
-            writer.write(before)
-        if leave or not data:
+        before, leaves = leaving.before(data)
+        wire.write(before)
+        if leaves or not data:
             left.set()
 
     async def show() -> None:
         try:
-            while data := await reader.read(line.READ):
+            while data := await wire.read():
                 await screen.show(data)
         except ConnectionError:
             return

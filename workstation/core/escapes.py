@@ -159,7 +159,7 @@ _CHARSET = re.compile(r"[()*+][0-9A-Za-z]|#[3-68]|[\x0e\x0f]")
 _DRAWING = re.compile(r"(?:[0-9:;]*[@A-HJ-MPSTXZ`abdefgmrs]|u|\?[0-9]?[JK]|[0-9]* q|!p)\Z")
 """Move the cursor, erase, insert, delete, scroll, repeat, set tabs, attributes, margins, the
 cursor's shape, soft reset. Nothing that makes a terminal answer, print, resize itself or code the
-person's keys in another way (with which ctrl+] would not be seen)."""
+person's keys in another way (with which the key that leaves would not be seen)."""
 _MODES = re.compile(r"([0-9;]*)\Z")
 _PRIVATE_MODES = re.compile(r"\?([0-9;]*)\Z")
 

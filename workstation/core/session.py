@@ -59,17 +59,13 @@ class Session:
     def __init__(self, machine: Machine) -> None:
         self.link = Link.CONNECTING
         self._machine = machine
-        self._writer: asyncio.StreamWriter | None = None
+        self._line: line.Line | None = None
         self._position: int | None = None
         """How much of what was printed has been shown; None before the first time."""
 
     def send(self, data: bytes) -> bool:
         """Send it to the guest; False where it cannot be, or waits for too much already."""
-        writer = self._writer
-        if writer is None or writer.transport.get_write_buffer_size() >= line.UNSENT:
-            return False
-        writer.write(data)
-        return True
+        return self._line is not None and self._line.write(data)
 
     async def tell_size(self, columns: int, rows: int) -> bool:
         """Through the guest's agent; whether the guest knows it now."""
@@ -130,23 +126,23 @@ class Session:
 
     async def _attend(self, display: Display) -> None:
         """Until the line ends."""
-        reader, self._writer = await line.connected(self._machine.paths)
+        wire = self._line = await line.connected(self._machine.paths)
         try:
             self._set(Link.OPEN, display)
-            first = await self._caught_up(reader, display)
+            first = await self._caught_up(wire, display)
             await display.show(first, before=False)
-            while data := await reader.read(line.READ):
+            while data := await wire.read():
                 self._position = (self._position or 0) + len(data)
                 await display.show(data, before=False)
         finally:
-            writer, self._writer = self._writer, None
-            writer.transport.abort()
+            self._line = None
+            wire.abort()
 
-    async def _caught_up(self, reader: asyncio.StreamReader, display: Display) -> bytes:
+    async def _caught_up(self, wire: line.Line, display: Display) -> bytes:
         """Show what was printed before; returns what has come since."""
-        came = await _gathered(reader)
+        came = await _gathered(wire)
         missed, position = await self._missed()
-        came += await _gathered(reader)
+        came += await _gathered(wire)
         known = overlap(missed, came)
         await display.show(missed[: len(missed) - known], before=True)
         self._position = position + len(missed) - known + len(came)
@@ -182,12 +178,12 @@ class Session:
                 return
 
 
-async def _gathered(reader: asyncio.StreamReader) -> bytes:
+async def _gathered(wire: line.Line) -> bytes:
     """What comes in a moment."""
     data = b""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(OVERLAP_SECONDS):
-            while len(data) < _GATHERED and (piece := await reader.read(line.READ)):
+            while len(data) < _GATHERED and (piece := await wire.read()):
                 data += piece
     return data
 

@@ -9,10 +9,10 @@ from workstation.model.scalars import in_words
 
 KeyName = Annotated[
     str,
-    StringConstraints(pattern=r"^(ctrl\+[a-z\]\\^_@]|f([1-9]|1[0-2]))$"),
-    in_words("ctrl+ and a letter or one of ] \\ ^ _ @, or f1 to f12"),
+    StringConstraints(pattern=r"^(ctrl\+[a-hj-ln-z\]\\^_@]|f([1-9]|1[0-2]))$"),
+    in_words("ctrl+ and a letter (not i or m: tab and enter) or one of ] \\ ^ _ @, or f1 to f12"),
 ]
-"""A key that every terminal can send."""
+"""A key that every terminal can send, and can tell from every other."""
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 
@@ -41,5 +41,7 @@ class Settings(Section):
     """Leads back from a guest's console or screen."""
     menu_key: KeyName = "ctrl+\\"
     """Opens the menu of a guest's screen."""
+    graphics: Literal["auto", "kitty", "sixel", "blocks"] = "auto"
+    """How a guest's screen is drawn: by what the terminal says it has, or by this all the same."""
     longest_chain: Annotated[int, Field(ge=1, le=1000, strict=True)] = 16
     """Layers that a machine may stand on before every further snapshot brings a warning."""

@@ -56,6 +56,12 @@ class Desk(Screen[None]):
         """Whether all keys go to a guest: the program's own must not be in their way."""
         return False
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether no other screen hides it: below a dialog it is seen."""
+        stack = self.app.screen_stack
+        return self in stack and all(one.is_modal for one in stack[stack.index(self) + 1 :])
+
     def signs(self) -> Iterable[Look]:
         """The signs that the help explains."""
         return ()

@@ -337,10 +337,10 @@ class LibraryScreen(Desk):
             self._watch_screen()
 
     def _watch_screen(self) -> None:
-        """Follow the selected machine's screen, unless another screen is on top of this one."""
+        """Follow the selected machine's screen, unless another screen hides this one."""
         from workstation.core.screen.look import has_display
 
-        view, shown = self.view, self.app.screen is self
+        view, shown = self.view, self.is_seen
         if self._details and self.station:
             followed = self._details.thumbnail.look
             there = view is not None and view.name in self.station.machines

@@ -64,6 +64,8 @@ class Look:
         self._down: set[int] = set()
         self.keyboard = keyboard
         """The layout that the guest has: a key of LAYOUTS."""
+        self.pointer: tuple[int, int] | None = None
+        """Where was pointed to last, in pixels."""
         self.trouble = ""
         """Why a machine that runs shows nothing."""
 
@@ -92,7 +94,8 @@ class Look:
         return self._client is not None and self._client.caps_lock
 
     async def frames(self) -> AsyncGenerator[list[Box], None]:
-        """What has changed on the canvas, over and over; nothing where the canvas is gone."""
+        """What has changed on the canvas, over and over; nothing where the canvas is gone, or where
+        it is the pointer or a lock that is another."""
         try:
             while True:
                 await self._connect()
@@ -130,7 +133,7 @@ class Look:
     def _lose(self, why: str) -> None:
         if self._client:
             self._client.close()
-        self._client, self.trouble = None, why
+        self._client, self.trouble, self.pointer = None, why, None
         self._waiting.clear()
         self._down.clear()
 
@@ -194,6 +197,7 @@ class Look:
         """Move the pointer there with these buttons down: bits from the left one, then the wheel
         up, down, left and right."""
         if self._client:
+            self.pointer = (x, y)
             with suppress(MonitorError):
                 self._client.pointer(x, y, buttons)
 

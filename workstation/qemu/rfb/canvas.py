@@ -58,15 +58,17 @@ class Canvas:
             self.data[at : at + line] = pixels[start : start + line]
             at += stride
 
+    def take(self, box: Box) -> bytes:
+        """A copy of the pixels in that box, as `put` takes them."""
+        line, stride = (box.right - box.left) * BYTES, self.width * BYTES
+        first = box.top * stride + box.left * BYTES
+        rows = range(first, first + (box.bottom - box.top) * stride, stride)
+        return b"".join([self.data[at : at + line] for at in rows])
+
     def copy(self, box: Box, left: int, top: int) -> None:
         """Put what lies at `left`, `top` into the box; both may overlap."""
-        line, stride = (box.right - box.left) * BYTES, self.width * BYTES
-        source = top * stride + left * BYTES
-        rows = [
-            bytes(self.data[at : at + line])
-            for at in range(source, source + (box.bottom - box.top) * stride, stride)
-        ]
-        self.put(box, b"".join(rows))
+        right, bottom = left + box.right - box.left, top + box.bottom - box.top
+        self.put(box, self.take(Box(left, top, right, bottom)))
 
     def pixel(self, x: int, y: int) -> tuple[int, int, int]:
         at = (y * self.width + x) * BYTES

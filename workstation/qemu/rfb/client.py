@@ -116,13 +116,14 @@ class Client:
         return self._reader.resizable
 
     async def update(self) -> list[Box]:
-        """Wait until something has changed, and return what; the whole screen at first.
+        """Wait until something has changed, and return what; the whole screen at first. Nothing
+        where it is not the picture: the pointer, whether it is absolute, the locks.
 
         Cancelled while it waits, it goes on with the same question the next time; cancelled in
         the middle of a message, it closes the connection.
         """
         size = (self.canvas.width, self.canvas.height)
-        while not self._reader.damage or self._whole:
+        while self._whole or not (self._reader.damage or self._reader.news):
             if not self._asked:
                 self._send(wire.update_request(*size, whole=self._whole))
                 self._asked = True
@@ -130,7 +131,9 @@ class Client:
             if (self.canvas.width, self.canvas.height) != size:
                 size = (self.canvas.width, self.canvas.height)
                 self._asked, self._whole = False, True
-        damage, self._reader.damage = self._reader.damage, []
+        damage, self._reader.damage, self._reader.news = self._reader.damage, [], False
+        if not damage:
+            return damage  # that was told without being asked for
         # The next one is asked for now: it comes while this one is being drawn.
         with contextlib.suppress(MonitorError):
             self._send(wire.update_request(*size, whole=False))

@@ -49,6 +49,8 @@ class Reader:
         """Whether the server takes wishes for another size."""
         self.damage: list[Box] = []
         """What has changed since somebody emptied it."""
+        self.news = False
+        """Whether something else has, since somebody took it back: the pointer, the locks."""
 
     async def exactly(self, count: int) -> bytes:
         return await self._stream.readexactly(count)
@@ -92,9 +94,9 @@ class Reader:
             case Encoding.CURSOR:
                 await self._cursor(x, y, width, height)
             case Encoding.POINTER_TYPE:
-                self.absolute = x != 0
+                self.absolute, self.news = x != 0, True
             case Encoding.LED_STATE:
-                (self.leds,) = await self.values(">B")
+                (self.leds,), self.news = await self.values(">B"), True
             case Encoding.EXTENDED_KEY:
                 pass
             case Encoding.RAW | Encoding.COPY_RECT | Encoding.ZLIB:
@@ -133,7 +135,7 @@ class Reader:
             for y in range(height)
             for x in range(width)
         )
-        self.cursor = Cursor(width, height, hot_x, hot_y, bytes(pixels))
+        self.cursor, self.news = Cursor(width, height, hot_x, hot_y, bytes(pixels)), True
 
     # -- pixels -------------------------------------------------------------
 

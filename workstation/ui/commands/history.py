@@ -32,7 +32,7 @@ class ConsoleHere(Console):
 
 
 class ScreenHere(Screen):
-    """Look at the guest's graphical screen and work on it, full size. ctrl+] leads back."""
+    """Look at the guest's graphical screen and work on it. The guest goes on when you leave."""
 
     keys = shown_key = "G"
 

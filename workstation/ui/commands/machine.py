@@ -102,7 +102,7 @@ def _import_console() -> None:
 
 
 class Screen(MachineCommand):
-    """Look at the guest's graphical screen and work on it, full size. ctrl+] leads back."""
+    """Look at the guest's graphical screen and work on it. The guest goes on when you leave."""
 
     id, label, verb = "screen", "Screen", "screen"
     keys = shown_key = "g"

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from workstation.core.session import Link
 from workstation.model.text import safe_line
+from workstation.ui.guest_keys import hints
 from workstation.ui.looks import look_of
 from workstation.ui.widgets.details import state_of
 
@@ -62,7 +63,5 @@ def right_of(screen: ConsoleScreen) -> Content:
     elif look:
         keys = [("y", "copy"), ("esc", "back")] if look.marked else [("esc", "back")]
     else:
-        keys = [(settings.menu_key, "menu"), (settings.leave_key, "leaves")]
-    for key, label in keys:
-        parts.append(Content.assemble((f" {key}", "bold $footer-key-foreground"), f" {label} "))
-    return Content("").join(parts)
+        keys = [(settings.leave_key, "leave"), (settings.menu_key, "menu")]
+    return Content("").join([*parts, hints(keys)])

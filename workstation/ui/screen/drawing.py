@@ -1,4 +1,4 @@
-"""A guest's screen on a pane of cells: as text where it is text, else as half blocks."""
+"""A guest's screen on a pane of cells: as text where it is text, else in pixels or half blocks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from textual.strip import Strip
 
 from workstation.ui.screen.halves import Halves
 from workstation.ui.screen.letters import Letters
+from workstation.ui.screen.pixels import Pane, Pixels
+from workstation.ui.screen.pointer import Pointer
 from workstation.ui.screen.window import Window
 
 if TYPE_CHECKING:
     from workstation.core.screen.look import Box, Look
-    from workstation.ui.screen.kitty import Pixels
+
+MOST_DUE = 64
+"""Boxes that wait to be drawn in pixels; where there are more, everything is."""
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks whether a picture has become text."""
@@ -38,6 +42,9 @@ class Drawing:
         self.look_later = False
         """Whether `draw` is to be called again after LOOK_AGAIN, even if nothing happens."""
         self._next_look = 0.0
+        self._pointer = Pointer()
+        self._due: list[Box] | None = None
+        """What is to be drawn in pixels; None for everything."""
         self._halves, self._letters = Halves(1, 1), Letters(1, 1)
 
     @property
@@ -63,9 +70,19 @@ class Drawing:
         if reading:
             return self._letters.draw(look.text)
         if self.pixels:
+            self._put_off(damage)
             return list(range(size[1])) if damage is None else []
         self.window = self._halves.place(canvas, self.zoom, self.centre)
-        return self._halves.draw(canvas, self.window, [canvas.box] if damage is None else damage)
+        with self._pointer.on(look) as moved:
+            boxes = [canvas.box] if damage is None else [*damage, *moved]
+            return self._halves.draw(canvas, self.window, boxes)
+
+    def _put_off(self, damage: Sequence[Box] | None) -> None:
+        """Pixels are drawn after the cells."""
+        if damage is None or self._due is None or len(self._due) + len(damage) > MOST_DUE:
+            self._due = None
+        else:
+            self._due += damage
 
     def _read(self, look: Look, damage: Sequence[Box], *, at_once: bool) -> bool:
         """Read the canvas where it may be text; whether it is."""
@@ -98,16 +115,24 @@ class Drawing:
             return self.pixels.window.to_guest(x * cell.width, y * cell.height)
         return self.window.to_guest(x, 2 * y) if self.window else None  # two pixels a cell
 
-    def graphics(self, look: Look, pane: tuple[int, int, int, int]) -> str:
-        """What to write for a terminal with graphics; the pane in cells: left, top, columns and
-        rows."""
+    def graphics(self, look: Look, pane: Pane) -> str:
+        """What to write for a terminal with graphics."""
         if self.pixels is None:
             return ""
         if self.reading or look.canvas is None:
+            self._due = None
             return self.pixels.clear()
-        written = self.pixels.draw(look.canvas, pane, self.zoom, self.centre)
+        due, self._due = self._due, []
+        with self._pointer.on(look) as moved:
+            damage = None if due is None else [*due, *moved]
+            written = self.pixels.draw(look.canvas, pane, self.zoom, self.centre, damage)
         self.window = self.pixels.window
         return written
+
+    def take_graphics_away(self) -> str:
+        """What to write; all is drawn the next time."""
+        self._due = None
+        return self.pixels.clear() if self.pixels else ""
 
     def pan(self, across: float, down: float) -> None:
         """By shares of what is shown, to the right and down."""

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import getters, on
+from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.content import Content
 
@@ -15,10 +15,9 @@ from workstation.model.text import safe_line
 from workstation.ui.desk import Desk
 from workstation.ui.dialogs.guest_menu import Menu, items
 from workstation.ui.guest_keys import textual_key
-from workstation.ui.looks import look_of
-from workstation.ui.replies import ask
+from workstation.ui.screen.graphics import graphics_of
 from workstation.ui.screen.keys import chord_of, typed_by
-from workstation.ui.screen.kitty import QUESTION, SECONDS, Pixels, answered
+from workstation.ui.screen.status import left_of, right_of
 from workstation.ui.screen.terminal import Drain
 from workstation.ui.screen.view import GuestView
 from workstation.ui.widgets.lines import Bar
@@ -51,9 +50,9 @@ class GuestScreen(Desk):
         self.machine = name
         self._leave_key = textual_key(station.settings.leave_key)
         self._menu_key = textual_key(station.settings.menu_key)
-        self._held: set[str] = set()
+        self.held: set[str] = set()
         """Modifiers that the next key goes with."""
-        self._look: Look | None = None
+        self.look: Look | None = None
         self._drain: Drain | None = None
 
     @property
@@ -67,19 +66,20 @@ class GuestScreen(Desk):
     def on_mount(self) -> None:
         self._drain = self.program.drain = Drain(self.app)
         self.show_again()
-        self.run_worker(self._follow(), group="guest", exclusive=True)
+        self._follow()
 
     # -- looking ------------------------------------------------------------
 
+    @work(group="guest", exclusive=True)
     async def _follow(self) -> None:
         """Frame by frame, as fast as the terminal takes them."""
         try:
-            look = self._look = self.guest.look = self.station.screens.look(self.machine)
+            look = self.look = self.guest.look = self.station.screens.look(self.machine)
         except WorkstationError as error:
             self._say(str(error), error.hint)
             return
-        if cell := answered(await ask(self.app, QUESTION, SECONDS)):
-            self.guest.drawing.pixels = Pixels(cell)
+        wanted = self.station.settings.graphics
+        self.guest.drawing.pixels = await graphics_of(self.app, wanted)
         clock = asyncio.get_running_loop().time
         async with aclosing(look.frames()) as frames:
             async for damage in frames:
@@ -130,38 +130,7 @@ class GuestScreen(Desk):
 
     def show_again(self) -> None:
         if self.is_mounted and self.view:
-            self.status.put(self._left(self.view), self._right())
-
-    def _left(self, view: MachineView) -> Content:
-        look = look_of(view)
-        parts = [
-            Content.styled(f" {safe_line(view.name, limit=30)} ", "bold"),
-            Content.styled(f" {look.glyph} {look.word} ", look.style),
-            Content.styled(f" {self._about()} ", "$text-muted"),
-        ]
-        if self._held:
-            parts.append(Content.styled(f" {'+'.join(sorted(self._held))}+ ", "bold $text-warning"))
-        return Content("").join(parts)
-
-    def _about(self) -> str:
-        canvas = self._look.canvas if self._look else None
-        if canvas is None or self._look is None:
-            return ""
-        words = [f"{canvas.width}×{canvas.height}", self.guest.drawn_as]
-        words += [] if self._look.absolute else ["mouse moves by steps"]
-        words += ["CAPS"] if self._look.caps_lock else []
-        return " · ".join(words)
-
-    def _right(self) -> Content:
-        settings = self.station.settings
-        if self.guest.grabbed:
-            keys = [(settings.leave_key, "leave"), (settings.menu_key, "menu")]
-        else:
-            keys = [("arrows", "move"), ("z", "zoom"), ("g", "grab"), ("esc", "leave")]
-        return Content.assemble(
-            *((part, style) for key, word in keys for part, style in
-              ((f" {key}", "bold $footer-key-foreground"), (f" {word} ", ""))),
-        )  # fmt: skip
+            self.status.put(left_of(self, self.view), right_of(self))
 
     # -- keys ---------------------------------------------------------------
 
@@ -171,8 +140,8 @@ class GuestScreen(Desk):
         if event.key == self._leave_key:
             self.leave()
         elif event.key == self._menu_key:
-            self.run_worker(self._open_menu(), group="menu", exclusive=True)
-        elif not (self._look and self._look.canvas):
+            self._open_menu()
+        elif not (self.look and self.look.canvas):
             self._key_without_screen(event.key)
         elif self.guest.grabbed:
             self._pass_on(event.key, event.character)
@@ -182,10 +151,11 @@ class GuestScreen(Desk):
     def _key_without_screen(self, key: str) -> None:
         view = self.view
         if key == "enter" and view and not view.state.live:
-            self.run_worker(self._start(), group="start", exclusive=True, exit_on_error=False)
+            self._start()
         elif key in ("escape", "q"):
             self.leave()
 
+    @work(group="start", exclusive=True, exit_on_error=False)
     async def _start(self) -> None:
         from workstation.ui.commands.machine import start
 
@@ -200,12 +170,12 @@ class GuestScreen(Desk):
             self.leave()
 
     def _pass_on(self, key: str, character: str | None) -> None:
-        text = "" if self._held else typed_by(key, character)
+        text = "" if self.held else typed_by(key, character)
         chord = "" if text else chord_of(key)
         if text:
             self._try(text, typing=True)
         elif chord:
-            held, self._held = sorted(self._held), set()
+            held, self.held = sorted(self.held), set()
             self._try("-".join([*held, chord]), typing=False)
             self.show_again()
 
@@ -217,22 +187,23 @@ class GuestScreen(Desk):
 
     def _try(self, what: str, *, typing: bool) -> bool:
         """Whether there was room for it; what the guest's keyboard lacks is told."""
-        if self._look is None:
+        if self.look is None:
             return True
         try:
             if typing:
-                return self._look.type(what)
-            self._look.press(what)
+                return self.look.type(what)
+            self.look.press(what)
         except UsageError as error:
             self.tell(str(error))
         return True
 
     # -- the menu -----------------------------------------------------------
 
+    @work(group="menu", exclusive=True)
     async def _open_menu(self) -> None:
         settings, guest = self.station.settings, self.guest
         lines = items(
-            held=frozenset(self._held),
+            held=frozenset(self.held),
             grabbed=guest.grabbed,
             zoom=ZOOM_WORDS[guest.drawing.zoom],
             text=guest.drawing.as_text,
@@ -254,12 +225,12 @@ class GuestScreen(Desk):
             case "size":
                 self._ask_size()
             case "hold":
-                self._held ^= {rest}
+                self.held ^= {rest}
             case "press":
                 self._try(rest, typing=False)
         self.show_again()
 
     def _ask_size(self) -> None:
         width, height = self.guest.size.width * 8, self.guest.size.height * 16
-        if not (self._look and self._look.ask_size(width, height)):
+        if not (self.look and self.look.ask_size(width, height)):
             self.tell("This guest's adapter cannot be asked for a size.")

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from textual.strip import Strip
 
 from workstation.ui.blocks import RGB, BlockStrip
-from workstation.ui.picture import in_light
+from workstation.ui.screen.scaled import Scaled
 from workstation.ui.screen.window import Window, window
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from workstation.core.screen.look import Box, Canvas
 
 KEPT_BITS = bytes(value & 0xFC | value >> 6 for value in range(256))
@@ -26,8 +24,7 @@ class Halves:
     def __init__(self, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows
         self.strips: list[Strip] = [Strip.blank(columns)] * rows
-        self._small: Image | None = None
-        self._window: Window | None = None
+        self._scaled = Scaled()
         self._lines: list[bytes] = [b""] * rows
 
     def place(self, canvas: Canvas, zoom: float, centre: tuple[float, float]) -> Window:
@@ -37,23 +34,13 @@ class Halves:
 
     def draw(self, canvas: Canvas, shown: Window, damage: Iterable[Box]) -> list[int]:
         """Draw what was damaged, or everything in another window; the rows that are different."""
-        from PIL import Image
-
-        if shown != self._window or self._small is None:
-            self._window, damage = shown, [canvas.box]
-            self._small = Image.new("RGB", (shown.width, shown.height))
-        picture = canvas.image()
-        for box in _apart([shown.to_pane(one) for one in damage]):
-            left, top, right, bottom = box
-            if left < right and top < bottom:
-                part = _part(picture, shown.source(box), (right - left, bottom - top))
-                self._small.paste(part, (left, top))
+        self._scaled.draw(canvas, shown, damage)
         return self._changed(shown)
 
     def _changed(self, shown: Window) -> list[int]:
         """Make the strips anew whose pixels are others."""
-        assert self._small
-        data, line = self._small.tobytes().translate(KEPT_BITS), shown.width * RGB
+        assert self._scaled.image
+        data, line = self._scaled.image.tobytes().translate(KEPT_BITS), shown.width * RGB
         changed = []
         for row in range(self.rows):
             y = 2 * row - shown.y
@@ -73,33 +60,5 @@ class Halves:
 
     def clear(self) -> None:
         """Everything is drawn the next time."""
-        self._window = None
+        self._scaled.clear()
         self._lines = [b"\1"] * self.rows
-
-
-def _part(
-    picture: Image, source: tuple[float, float, float, float], size: tuple[int, int]
-) -> Image:
-    """Cut out first: only what is needed goes through the averaging of light."""
-    left, top = int(source[0]), int(source[1])
-    right, bottom = (
-        min(picture.width, -int(-source[2] // 1)),
-        min(picture.height, -int(-source[3] // 1)),
-    )
-    cut = picture.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-    box = (
-        source[0] - left,
-        source[1] - top,
-        min(source[2] - left, cut.width),
-        min(source[3] - top, cut.height),
-    )
-    return in_light(cut, size, box)
-
-
-def _apart(boxes: Iterable[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
-    """The same boxes, each once; where they are many, the one around all of them."""
-    found = list(dict.fromkeys(boxes))
-    if len(found) <= 16:
-        return found
-    lefts, tops, rights, bottoms = zip(*found, strict=True)
-    return [(min(lefts), min(tops), max(rights), max(bottoms))]

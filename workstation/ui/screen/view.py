@@ -13,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from workstation.ui.screen.drawing import LOOK_AGAIN, Drawing
+from workstation.ui.screen.pixels import Pane
 from workstation.ui.screen.window import ZOOMS
 from workstation.ui.widgets.lines import strip_of
 
@@ -23,6 +24,8 @@ WHEEL = {"up": 3, "down": 4, "left": 5, "right": 6}
 """Bits of the pointer's buttons, of RFB."""
 BUTTONS = {1: 0, 2: 1, 3: 2}
 """Textual's number of a button: its bit."""
+POINTED = 1 / 30
+"""Seconds between two drawings of the guest's own pointer."""
 PANNED = 0.25
 """Share of the pane that a step moves on."""
 
@@ -72,14 +75,12 @@ class GuestView(Widget, can_focus=True):
 
     def _write_graphics(self) -> None:
         """After the cells: the pixels lie over them."""
-        if self.look and self.screen.is_current:
-            left, top, columns, rows = self.region
-            self._write(self.drawing.graphics(self.look, (left, top, columns, rows)))
+        if self.look and self.screen.is_active:  # not below a dialog
+            self._write(self.drawing.graphics(self.look, Pane(*self.region)))
 
     def take_graphics_away(self) -> None:
         """Nothing else would: images stay when what is around them is drawn anew."""
-        if self.drawing.pixels:
-            self._write(self.drawing.pixels.clear())
+        self._write(self.drawing.take_graphics_away())
 
     def _write(self, text: str) -> None:
         driver = self.app._driver
@@ -89,9 +90,14 @@ class GuestView(Widget, can_focus=True):
 
     def on_mount(self) -> None:
         self._later = self.set_interval(LOOK_AGAIN, self._look_now, pause=True)
+        self._moving = self.set_interval(POINTED, self._show_pointer, pause=True)
 
     def _look_now(self) -> None:
         self._later.pause()
+        self.draw([])
+
+    def _show_pointer(self) -> None:
+        self._moving.pause()
         self.draw([])
 
     def say(self, *notes: Content) -> None:
@@ -106,6 +112,9 @@ class GuestView(Widget, can_focus=True):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Past Textual's caches of styles: the strips are as they are to be written."""
+        pixels, top = self.drawing.pixels, self.region.y
+        if pixels and pixels.painted_over(range(top + crop.y, top + crop.bottom)):
+            self.call_after_refresh(self._write_graphics)
         rows = [self._row(y) for y in range(crop.y, crop.bottom)]
         if crop.x or crop.width != self.size.width:
             return [strip.crop(crop.x, crop.right) for strip in rows]
@@ -132,7 +141,7 @@ class GuestView(Widget, can_focus=True):
         if self.drawing.reading:
             return "text"
         if self.drawing.pixels and self.drawing.window:
-            return "kitty graphics"
+            return self.drawing.pixels.name
         return f"{self.drawing.window.scale:.0%}" if self.drawing.window else ""
 
     def toggle_text(self) -> None:
@@ -175,6 +184,8 @@ class GuestView(Widget, can_focus=True):
         place = self.drawing.to_guest(self.look, x + middle, y + middle)
         if place:
             self.look.point(*place, buttons)
+            if self.look.cursor:
+                self._moving.resume()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         self._point(event, self._buttons)

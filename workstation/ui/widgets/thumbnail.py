@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from textual import work
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
@@ -44,11 +45,12 @@ class Thumbnail(Widget):
         self.look, self._drawing = look, Drawing()
         self.border_title = "screen"
         if look:
-            self.run_worker(self._follow(look), group="thumbnail", exclusive=True)
+            self._follow(look)
         else:
             self.workers.cancel_group(self, "thumbnail")
         self.post_message(self.Changed())
 
+    @work(group="thumbnail", exclusive=True)
     async def _follow(self, look: Look) -> None:
         shown = False
         async with aclosing(look.frames()) as frames:
