@@ -100,7 +100,7 @@ class MachinePaths:
         return self.runtime / f"{share}.sock"
 
     def cable(self, network: str) -> Path:
-        """The far end of the cable of a network without anybody else."""
+        """One end of the cable of a network that QEMU waits at."""
         return self.runtime / f"{network}.sock"
 
 
@@ -143,8 +143,12 @@ class Paths:
         return self.images / name
 
     def network(self, name: str) -> Path:
-        """Where machines plug into a private network: no machine's name begins with a dot."""
+        """Where a private network's hub is called: no machine's name begins with a dot."""
         return self.runtime / ".net" / f"{name}.sock"
+
+    def network_end(self, name: str, machine: str, cable: str) -> Path:
+        """Where that machine waits for the hub; no network's name has an `@`."""
+        return self.runtime / ".net" / f"{name}@{machine}@{cable}"
 
     def network_lock(self, name: str) -> Path:
         return self.network(name).with_suffix(".lock")

@@ -41,7 +41,12 @@ class Machine:
     sees it end. `poke` makes it look again; pokes that come while it looks are one.
     """
 
-    def __init__(self, paths: MachinePaths, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        paths: MachinePaths,
+        publish: Callable[[Event], None],
+        plug_in_again: Callable[[str], None] = lambda network: None,
+    ) -> None:
         self.paths = paths
         self.definition: Definition | None = None
         self.monitor: Monitor | None = None
@@ -49,6 +54,7 @@ class Machine:
         """What the guest says of itself, where it was asked."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._publish = publish
+        self._plug_in_again = plug_in_again
         self._problem = ""
         self._trouble = ""
         self._file_stamp: tuple[int, int] | None = None
@@ -256,6 +262,15 @@ class Machine:
         elif kind == "BLOCK_IO_ERROR":
             self.log(f"disk error: {event['data'].get('reason', '')}", Severity.ERROR)
             self.poke()
+        elif kind == "NETDEV_STREAM_DISCONNECTED":
+            self._unplugged(event["data"].get("netdev-id", ""))
+
+    def _unplugged(self, netdev: str) -> None:
+        """A private network's hub was killed, and what starts it again with it."""
+        networks = self.definition.profile.networks if self.definition else ()
+        for number, network in enumerate(networks):
+            if netdev == f"net{number}" and network.mode == "private" and network.name:
+                self.errand(asyncio.to_thread(self._plug_in_again, network.name))
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

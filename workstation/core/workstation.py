@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +21,7 @@ from workstation.core.foreign.station import Foreign
 from workstation.core.guest import wait
 from workstation.core.guest.room import Guests
 from workstation.core.images import Images
+from workstation.core.lan.plug import mend
 from workstation.core.layers import Layers
 from workstation.core.machine import Machine
 from workstation.core.making.room import Making
@@ -160,7 +161,7 @@ class Workstation:
             self._adopt(name)
 
     def _adopt(self, name: str) -> Machine:
-        machine = Machine(self.paths.machine(name), self._publish)
+        machine = Machine(self.paths.machine(name), self._publish, partial(mend, self.paths))
         self._machines[name] = machine
         if self._watching:
             self._mending.notice(machine)

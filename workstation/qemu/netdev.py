@@ -40,7 +40,9 @@ def _netdev(
         return {"type": "stream", "id": name, "server": True, "addr": address}
     if network.mode in ("private", "passt"):
         plug = {"type": "fd", "str": str(launch.listeners[name])}
-        return {"type": "stream", "id": name, "server": False, "addr": plug}
+        # A private network's hub comes to QEMU: it waits again where that was killed.
+        waits = network.mode == "private"
+        return {"type": "stream", "id": name, "server": waits, "addr": plug}
     if network.mode in ("bridge", "tap"):
         return {"type": "tap", "id": name, "fd": str(launch.listeners[name])}
     rules = [{"str": rule} for forward in forwards for rule in forward_rules(forward)]

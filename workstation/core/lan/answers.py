@@ -55,6 +55,7 @@ class Answers:
 
     def _to(self, frame: bytes, machine: str) -> Iterator[bytes]:
         kind = frame[12:14]
+        self._remember(frame, machine)
         if kind == b"\x08\x06":
             yield from self._arp(frame)
         elif kind == b"\x08\x00" and (asked := _datagram(frame)):
@@ -62,6 +63,17 @@ class Answers:
                 yield from self._dhcp(asked, machine)
             elif asked.target_port == 53 and asked.target == self.address:
                 yield from self._dns(asked)
+
+    def _remember(self, frame: bytes, machine: str) -> None:
+        """A hub that was killed has forgotten who has an address; whoever uses its own says so."""
+        mac = frame[6:12]
+        used = frame[28:32] if frame[12:14] == b"\x08\x06" else frame[26:30]
+        if mac not in self._leases and used == self._first(mac):
+            self._lease(mac, machine)
+
+    def _first(self, mac: bytes) -> bytes:
+        """The address of a machine where no other has it."""
+        return self._network + bytes((zlib.crc32(mac) % 252 + 2,))
 
     def _arp(self, frame: bytes) -> Iterator[bytes]:
         asks = frame[20:22] == b"\x00\x01" and frame[38:42] == self.address

@@ -3,8 +3,13 @@
 QEMU sends each Ethernet frame over a connected socket, its length before it as four bytes in
 network order (net/stream.c). The hub is a learning switch: a frame goes to the machine whose
 address it bears, or to all others where that is not known. A machine that does not take its frames
-loses them, as on a real cable. It imports the standard library and its neighbour only: it starts in
-no time, and costs 10 MB.
+loses them, as on a real cable.
+
+The machines wait at sockets of their own, `NETWORK@MACHINE@CABLE` beside the hub's, and the hub
+comes to them: when it begins, and whenever somebody calls at its own socket. So a hub that was
+killed is followed by one that finds all of them: QEMU 7.2 waits again, but would not connect again.
+
+It imports the standard library and its neighbour only: it starts in no time, and costs 10 MB.
 """
 
 import fcntl
@@ -14,6 +19,7 @@ import socket
 import struct
 import sys
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from workstation.core.lan.answers import Answers
@@ -34,12 +40,11 @@ _LENGTH = struct.Struct(">I")
 
 
 class Cable:
-    """One machine's connection. Its first line, written by whoever plugs it in, is its name."""
+    """The connection to one machine."""
 
-    def __init__(self, plug: socket.socket) -> None:
+    def __init__(self, plug: socket.socket, name: str) -> None:
         self.plug = plug
-        self.name = ""
-        self._named = False
+        self.name = name
         self._in = bytearray()
         self._out: deque[memoryview] = deque()
         self._waiting = 0
@@ -56,11 +61,6 @@ class Cable:
         return self._whole() if piece else None
 
     def _whole(self) -> list[bytes] | None:
-        if not self._named:
-            line, newline, rest = bytes(self._in).partition(b"\n")
-            if not newline:
-                return [] if len(line) < 256 else None
-            self.name, self._named, self._in = line.decode(errors="replace"), True, bytearray(rest)
         found, at = [], 0
         while len(self._in) - at >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._in, at)
@@ -103,6 +103,8 @@ class Hub:
 
     def __init__(self, listener: socket.socket, name: str) -> None:
         self._listener = listener
+        self._name = name
+        self._met: dict[str, int] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
         self._places: dict[bytes, Cable] = {}
@@ -113,8 +115,9 @@ class Hub:
         """Wait for something to happen, and deal with it."""
         ready = self._selector.select(seconds)
         # Who is plugged in already hears what the others send from now on.
-        while any(key.data is None for key, _ in ready) and self._accept():
-            pass
+        if any(key.data is None for key, _ in ready):
+            self._answer_calls()
+            self.look()
         for key, events in ready:
             if key.data is None:
                 continue
@@ -127,17 +130,32 @@ class Hub:
             if self._selector.get_key(cable.plug).events != watched:
                 self._selector.modify(cable.plug, watched, cable)
 
-    def _accept(self) -> bool:
-        """Whether there was one."""
-        try:
-            plug, _ = self._listener.accept()
-        except OSError:
-            return False
+    def _answer_calls(self) -> None:
+        """Whoever calls has nothing to say but that there is something to see."""
+        with suppress(BlockingIOError):
+            while True:
+                self._listener.accept()[0].close()
+
+    def look(self) -> None:
+        """Plug in whoever waits at a socket that is new."""
+        for end in sorted(Path().glob(f"{self._name}@*@*")):
+            with suppress(OSError):  # its machine has gone, and left it
+                seen = end.stat().st_ino
+                if self._met.get(end.name) != seen:
+                    self._plug_in(end)
+                    self._met[end.name] = seen
+
+    def _plug_in(self, end: Path) -> None:
+        plug = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         plug.setblocking(False)
-        cable = Cable(plug)
+        try:
+            plug.connect(end.name)
+        except OSError:
+            plug.close()
+            raise
+        cable = Cable(plug, end.name.split("@")[1])
         self.cables.add(cable)
         self._selector.register(plug, selectors.EVENT_READ, cable)
-        return True
 
     def _take(self, cable: Cable) -> None:
         frames = cable.frames()
@@ -171,13 +189,17 @@ class Hub:
 def main() -> None:
     """Arguments: the network's name, its socket and its lock. The listening socket is stdin."""
     name, place, lock = sys.argv[1:4]
+    # Relative names: a socket's path has 108 bytes.
+    os.chdir(Path(place).parent)
     listener = socket.socket(fileno=os.dup(0))
     listener.setblocking(False)
     hub = Hub(listener, name)
+    hub.look()
     while True:
         hub.turn(None if hub.cables else NOBODY_SECONDS)
         if not hub.cables and _may_end(hub, lock):
-            Path(place).unlink()
+            for left in (Path(place), *Path().glob(f"{name}@*@*")):
+                left.unlink(missing_ok=True)
             return
 
 

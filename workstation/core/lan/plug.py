@@ -22,8 +22,8 @@ def cables(paths: Paths, definition: Definition, held: ExitStack) -> dict[str, i
     for number, network in enumerate(definition.profile.networks):
         name = network.name or ""
         if network.mode == "private":
-            cable = held.enter_context(plug_in(paths, name, definition.profile.name))
-            found[f"net{number}"] = cable.fileno()
+            end = plug_in(paths, name, definition.profile.name, f"net{number}")
+            found[f"net{number}"] = held.enter_context(end).fileno()
         elif network.mode in ("tap", "bridge"):
             tap = open_tap(name) if network.mode == "tap" else open_bridge(name)
             held.callback(os.close, tap)
@@ -40,14 +40,45 @@ main()
 """Isolated from what the environment says of Python, and without site-packages."""
 
 
-def plug_in(paths: Paths, network: str, machine: str) -> socket.socket:
-    """A cable into the private network, whose hub is started where none is there."""
-    place = paths.network(network)
+_KEEPER = """
+exec 3<&0
+{ n=0; until "$@" <&3; do n=$((n + 1)); [ "$n" -lt 100 ] || exit; sleep 0.1; done; } &
+"""
+
+
+def plug_in(paths: Paths, network: str, machine: str, cable: str) -> socket.socket:
+    """A machine's end of a cable, to which the network's hub comes: at once, and again whenever
+    a hub was killed. The hub is started where none is there."""
+    place = paths.network_end(network, machine, cable)
     place.parent.mkdir(mode=0o700, exist_ok=True)
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound = paths.machine(machine).cable(cable)
+        bound.parent.mkdir(mode=0o700, exist_ok=True)
+        bound.unlink(missing_ok=True)
+        end.bind(str(bound))
+        bound.chmod(0o600)
+        end.listen(1)
+        with _locked(paths.network_lock(network)):
+            bound.rename(place)  # whoever sees it there can connect
+            _call(paths, network)
+    except BaseException:
+        end.close()
+        raise
+    return end
+
+
+def mend(paths: Paths, network: str) -> None:
+    """A machine was unplugged: a hub that is gone is started anew, and finds its machines."""
     with _locked(paths.network_lock(network)):
-        cable = _connected(place) or _with_new_hub(paths, network, place)
-    cable.sendall(f"{machine}\n".encode())
-    return cable
+        _call(paths, network)
+
+
+def _call(paths: Paths, network: str) -> None:
+    """The hub looks who waits for it; the lock is held."""
+    place = paths.network(network)
+    caller = _connected(place) or _with_new_hub(paths, network, place)
+    caller.close()
 
 
 @contextmanager
@@ -85,9 +116,10 @@ def _with_new_hub(paths: Paths, network: str, place: Path) -> socket.socket:
 
 def _start_hub(listener: socket.socket, network: str, place: Path, lock: Path) -> None:
     program = _PROGRAM.format(root=str(Path(workstation.__file__).parent.parent))
-    # In the background of a shell that ends at once: nobody has to reap it.
+    # In the background of a shell that ends at once: nobody has to reap it. One that stays starts
+    # it again where it was killed, with the same socket.
     subprocess.run(
-        ["/bin/sh", "-c", 'exec 3<&0; "$@" <&3 3<&- &', "hub",
+        ["/bin/sh", "-c", _KEEPER, "hub",
          sys.executable, "-I", "-S", "-c", program, network, str(place), str(lock)],
         stdin=listener.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         cwd="/", start_new_session=True, check=True,
