@@ -132,9 +132,11 @@ class FakeInPlace(InPlace):
         return self.pictured
 
     async def open(
-        self, path: Path, name: str = "", *, load_memory: str = "", cold: bool = False
-    ) -> Opened:
-        await self._fake._called("open", str(path), load_memory, *(["cold"] if cold else []))
+        self, path: Path, name: str = "", *, load_memory: str = "", cold: bool = False,
+        force: bool = False,
+    ) -> Opened:  # fmt: skip
+        words = [word for word, said in (("cold", cold), ("force", force)) if said]
+        await self._fake._called("open", str(path), load_memory, *words)
         made = MachineView("carried", State.FROZEN, reads=f"the stick “STICK” with {path.name}")
         self._fake.publish(MachineChanged(made))
         return Opened(

@@ -37,7 +37,9 @@ async def _open(call: "Call", path: Path) -> None:
         typed = call.load_memory
         if not typed and not call.cold:
             typed = await asyncio.to_thread(asked_for_memory, path)
-        done = await found.inplace.open(path, call.name, load_memory=typed, cold=call.cold)
+        done = await found.inplace.open(
+            path, call.name, load_memory=typed, cold=call.cold, force=call.force
+        )
         await found.start(done.name, force=call.force)
         _say(call, found, done)
         if call.settle:

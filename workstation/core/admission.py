@@ -14,8 +14,10 @@ OVERHEAD = 64 * 2**20
 """What QEMU itself needs beside the guest's memory, about."""
 
 
-def check(paths: Paths, name: str, profile: Profile) -> None:
+def check(paths: Paths, name: str, profile: Profile, insist: str = "start it with --force") -> None:
     """Raise OvercommitError, with the numbers, where the machine would not fit.
+
+    `insist` is how a person does it all the same.
 
     What running guests were promised and have not touched yet counts as taken.
     """
@@ -28,7 +30,7 @@ def check(paths: Paths, name: str, profile: Profile) -> None:
             f"“{name}” needs {format_size(wanted)} of memory, and {format_size(free)} is free:"
             f" {format_size(available)} available, less {format_size(promised)} that running"
             " machines may still take",
-            hint="stop another machine, give this one less memory, or start it with --force",
+            hint=f"stop another machine, give this one less memory, or {insist}",
         )
 
 

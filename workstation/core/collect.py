@@ -3,7 +3,7 @@
 import shutil
 from contextlib import suppress
 
-from workstation.core import heads, names
+from workstation.core import heads, links, names
 from workstation.core.store import Store
 from workstation.errors import WorkstationError
 from workstation.paths import Paths
@@ -19,6 +19,8 @@ def collect(paths: Paths, store: Store, *, dry_run: bool = False, wait: bool = T
         rubbish = _rubbish(paths, store)
         freed = sum(store.taken(layer) for layer in rubbish)
         graves = [] if dry_run else [store.bury(layer) for layer in rubbish]
+        if not dry_run:
+            links.forget_unused(paths.bundles, paths.layers)
     for grave in graves:
         shutil.rmtree(grave, ignore_errors=True)
     return freed

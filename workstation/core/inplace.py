@@ -7,17 +7,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from workstation.core import carried, heads, links, media, names
+from workstation.core import admission, carried, heads, links, media, names, pulled
 from workstation.core.bundle import arrive, inspection, place
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.inspection import Report
-from workstation.core.bundle.reader import open_bundle
+from workstation.core.bundle.reader import Bundle, open_bundle
 from workstation.core.collect import collect_quietly
 from workstation.core.estimate import Estimate, estimate
 from workstation.core.settle import Settled, linked, settle
 from workstation.core.vigil import Vigil
 from workstation.errors import UsageError
 from workstation.model.machine import Verb, require
+from workstation.model.profile import Profile
 
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
@@ -66,25 +67,34 @@ class InPlace:
     # -- open -----------------------------------------------------------------
 
     async def open(
-        self, path: Path, name: str = "", *, load_memory: str = "", cold: bool = False
+        self,
+        path: Path,
+        name: str = "",
+        *,
+        load_memory: str = "",
+        cold: bool = False,
+        force: bool = False,
     ) -> Opened:
         """A machine that reads its layers inside the bundle; it is made, and not started.
 
         Manifest, signature, headers and the small files are verified before; memory is while it
         is loaded, and `vigil` sees to the disks. `load_memory` is the signer's fingerprint, typed
-        by a person who wants a stranger's memory to be loaded; `cold` boots the disks.
+        by a person who wants a stranger's memory to be loaded; `cold` boots the disks. Raises
+        OvercommitError, before anything is made, where this computer lacks the memory for it, but
+        with `force`.
         """
         station, carry = self._station, self._station.carry
         bundle = await asyncio.to_thread(open_bundle, path)
         origin = carry.origin(bundle, load_memory)
         trusted = origin.confirmed or carry.keys.trusts(bundle.signer)
         resumes = bundle.manifest.machine.resume and trusted and not cold
+        profile = await self._check(bundle, path, resumes=resumes, force=force)
         try:
             with station.working(f"open {path.name}") as progress:
                 arrival = await asyncio.to_thread(arrive.plan, self._store, bundle)
                 known = await place.bring_in(
                     station.paths, self._store, arrival, name, origin, progress,
-                    load_memory=resumes, in_place=True,
+                    load_memory=resumes, in_place=True, profile=profile,
                 )  # fmt: skip
         except BaseException:
             await asyncio.shield(asyncio.to_thread(collect_quietly, station.paths, self._store))
@@ -99,6 +109,19 @@ class InPlace:
             signer_name=carry.keys.name_of(bundle.signer),
             said=carry.said(bundle, known, arrival),
         )
+
+    async def _check(self, bundle: Bundle, path: Path, *, resumes: bool, force: bool) -> Profile:
+        """The profile that it runs with here; raises where it had better not."""
+        machine, paths = bundle.manifest.machine, self._station.paths
+        if not force:
+            await asyncio.to_thread(
+                admission.check, paths, machine.name, machine.profile, "open it with --force"
+            )
+        if not pulled.cannot_wait(machine.profile) or not pulled.lies_on_a_stick(path):
+            return machine.profile
+        if resumes:
+            raise pulled.refusal(machine.name, path)
+        return pulled.with_patience(machine.profile)
 
     def find_again(self, name: str, path: Path) -> None:
         """The bundle that a machine reads is there now. Raises UsageError where it is another."""
@@ -165,5 +188,6 @@ class InPlace:
         require(Verb.SETTLE, name, machine.view.state)
         with station.working(f"settle {name} in", unit="B") as progress:
             done = await settle(station, name, progress)
+        await asyncio.to_thread(collect_quietly, station.paths, self._store)
         machine.look()
         return done

@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -136,9 +136,27 @@ def clear_leftovers(paths: Paths) -> None:
             held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 flock(held, LOCK_EX | LOCK_NB)
+                _clear_elsewhere(directory)
                 shutil.rmtree(directory, ignore_errors=True)
             finally:
                 os.close(held)
+
+
+_ELSEWHERE = "elsewhere"
+"""The file of a workplace that names what lies outside of the library: paths, each ended by 0."""
+
+
+def note_elsewhere(workplace: Path, files: Iterable[Path]) -> None:
+    """Unfinished files, called `….part`, that go with the workplace if the program dies."""
+    with (workplace / _ELSEWHERE).open("ab") as noted:
+        noted.write(b"".join(os.fsencode(file) + b"\0" for file in files))
+
+
+def _clear_elsewhere(workplace: Path) -> None:
+    with suppress(OSError):
+        for name in (workplace / _ELSEWHERE).read_bytes().split(b"\0"):
+            if name.endswith(b".part"):
+                Path(os.fsdecode(name)).unlink(missing_ok=True)
 
 
 def adopt_file(source: Path, target: Path, *, trusted: bool) -> None:

@@ -103,6 +103,14 @@ def stamp(machine: MachinePaths) -> int:
         return 0
 
 
+def forget_unused(bundles: Path, layers: Path) -> None:
+    """Of a bundle that no layer lies in any more nothing is kept; nobody adds layers meanwhile."""
+    used = {link.bundle for layer in layers.glob("*") if (link := read(layer))}
+    for seen in bundles.glob("*.json"):
+        if seen.stem not in used:
+            seen.unlink(missing_ok=True)
+
+
 def touch(bundles: Path) -> None:
     """A layer that lay in one of them does no more: whoever keeps a stamp looks again."""
     with suppress(OSError):
@@ -125,14 +133,19 @@ def _bundles(machine: MachinePaths) -> Path:
     return machine.data.parent.parent / "bundles"
 
 
+def head_layer(machine: MachinePaths) -> str | None:
+    """The layer that its head stands on; None for none, or where that cannot be read."""
+    try:
+        layer: str | None = json.loads(machine.history.read_text())["head"]["layer"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return layer
+
+
 def away(machine: MachinePaths) -> str:
     """Why the disks of a machine cannot be read: the stick that is gone; empty where none is."""
     root = machine.data.parent.parent
-    try:
-        layer = json.loads(machine.history.read_text())["head"]["layer"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    for bundle in bundles_below(root / "layers", layer):
+    for bundle in bundles_below(root / "layers", head_layer(machine)):
         seen = place(root / "bundles", bundle)
         if seen and not Path(seen.path).exists():
             return f"{named(seen)} is gone: plug it in again, then resume"

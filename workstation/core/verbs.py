@@ -16,6 +16,7 @@ from workstation.core.machine import Machine
 from workstation.core.mend import Pending, mend, moving
 from workstation.core.prepare import prepared, start_helpers
 from workstation.core.provision import firstboot
+from workstation.core.pulled import check_start
 from workstation.core.repoint import plugged_again
 from workstation.core.resume import finish_resume, forget_memory, go_on, open_memory, plug
 from workstation.core.store import Store
@@ -66,6 +67,7 @@ async def start(
         await asyncio.to_thread(firstboot.at_rest, machine)
         machine.look()
         definition = _sound(machine)
+        check_start(paths, machine.name, definition.profile)
         if cold:
             forget_memory(machine)
         with open_memory(machine, store, facts, choice.accelerator) as memory:

@@ -21,6 +21,7 @@ from workstation.core.store import Store
 from workstation.model.bundle import CarriedMachine
 from workstation.model.layer import Head, History
 from workstation.model.machine import Definition
+from workstation.model.profile import Profile
 from workstation.paths import Paths
 
 
@@ -34,10 +35,11 @@ async def bring_in(
     *,
     load_memory: bool,
     in_place: bool = False,
+    profile: Profile | None = None,
 ) -> Settled:
     """Copy what is missing and make the machine; it is there whole at the return, or not at all.
 
-    With `in_place` disks and memory stay in the bundle.
+    With `in_place` disks and memory stay in the bundle; `profile` is other hardware than it had.
     """
     carried = arrival.bundle.manifest.machine
     with ExitStack() as stack:
@@ -49,7 +51,10 @@ async def bring_in(
             copying = partial(arrive.copy, stack, store, arrival, origin)
             ready = await in_thread(copying, progress, arrival.size)
         async with identity.settling(paths):
-            settled = identity.settle(paths, carried, stripped(carried.profile).profile, name)
+            settled = identity.settle(
+                paths, carried, stripped(profile or carried.profile).profile, name
+            )
+            settled = _with_other_hardware(settled, carried, profile)
             with library.making(paths, settled.name) as machine:
                 await asyncio.to_thread(arrive.publish, store, ready)
                 vouch(store, arrival, origin, trusted=load_memory)
@@ -59,6 +64,21 @@ async def bring_in(
                 write_definition(machine, definition_of(carried, settled), settled.name)
                 await asyncio.to_thread(library.sync_tree, machine.data)
     return settled
+
+
+def _with_other_hardware(
+    settled: Settled, carried: CarriedMachine, profile: Profile | None
+) -> Settled:
+    """It is said where the drives are on another bus than they were."""
+    if profile is None or profile.drives == carried.profile.drives:
+        return settled
+    pairs = zip(profile.drives, carried.profile.drives, strict=True)
+    bus = next(drive.bus for drive, before in pairs if drive.bus is not before.bus)
+    text = (
+        f"its NVMe drives are on {bus}: on NVMe its guest could not wait when the stick is pulled"
+        f" out; once it has settled in: workstation set {settled.name} 'drives[0].bus=nvme'"
+    )
+    return settled._replace(said=(*settled.said, text))
 
 
 def vouch(store: Store, arrival: Arrival, origin: Origin, *, trusted: bool) -> None:

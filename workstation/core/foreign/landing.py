@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from workstation.core import atomic, media
+from workstation.core import atomic, library, media
 from workstation.core.freeze import check_room
 from workstation.errors import HostError, NotFoundError, UsageError
 from workstation.model.units import format_size
@@ -38,16 +38,18 @@ def check_fits(target: Path, size: int) -> None:
 
 
 @asynccontextmanager
-async def landing(*targets: Path) -> AsyncIterator[tuple[Path, ...]]:
+async def landing(work: Path, *targets: Path) -> AsyncIterator[tuple[Path, ...]]:
     """Other names beside the targets, to write to; they become the targets, in their order.
 
-    At the end of the block they last; where it fails nothing of them is left.
+    At the end of the block they last; where it fails nothing of them is left. After a kill the
+    next start takes them away: the workplace `work` says where they are.
     """
     mark = secrets.token_hex(4)
     # FAT has no hidden files, and names of up to 255 characters: the target's own name stays out.
     temporary = tuple(
         target.with_name(f".{number}-{mark}.part") for number, target in enumerate(targets)
     )
+    await asyncio.to_thread(library.note_elsewhere, work, temporary)
     try:
         yield temporary
         for file in temporary:

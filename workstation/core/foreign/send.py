@@ -119,7 +119,7 @@ class Sender:
 
     async def _disks(self, targets: Sequence[Path], kind: str) -> Sequence[Path]:
         self._check(targets, kind)
-        async with landing(*targets) as places:
+        async with landing(self._work, *targets) as places:
             await self._convert(places, kind, DISK_FORMATS[kind])
         return targets
 
@@ -163,7 +163,7 @@ class Sender:
         self._check(disks, "qcow2")
         kvm = self._profile.machine.accelerator != "tcg"
         text = write_libvirt(self._name, self._definition, disks, kvm=kvm)
-        async with landing(*disks, target) as places:
+        async with landing(self._work, *disks, target) as places:
             await self._convert(places[:-1], "qcow2", ())
             await asyncio.to_thread(places[-1].write_text, text, "utf-8")
         return (target, *disks)
@@ -187,7 +187,7 @@ class Sender:
         check_fits(target, sum(disk.size for disk in packed) + 2**16)
         self._total = self._done + sum(disk.size for disk in packed)
         text = write_ovf(self._name, self._profile, packed)
-        async with landing(target) as (place,):
+        async with landing(self._work, target) as (place,):
             await pack(place, stem, text.encode(), places, self._more)
         return (target,)
 
