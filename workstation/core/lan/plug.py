@@ -134,7 +134,7 @@ _TAP, _NO_HEADER, _VNET_HEADER = 0x0002, 0x1000, 0x4000
 
 def open_tap(name: str) -> int:
     """A descriptor of a tap device that somebody with the right to has made for this user."""
-    if not Path("/sys/class/net", name).exists():
+    if name not in {known for _, known in socket.if_nameindex()}:
         user = os.environ.get("USER", str(os.getuid()))
         raise HostError(
             f"there is no tap device “{name}” on this computer",
