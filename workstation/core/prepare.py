@@ -147,8 +147,6 @@ def _directory(written: str) -> Path:
 
 def start_helpers(launch: Launch) -> None:
     """Start what QEMU talks to besides us; each ends when QEMU does, or did not even start."""
-    if launch.profile.devices.serial:
-        _keep_log(launch)
     if launch.profile.devices.tpm:
         _start_swtpm(launch)
     networks = zip(launch.profile.networks, launch.forwards, strict=True)
@@ -161,7 +159,10 @@ def start_helpers(launch: Launch) -> None:
             _start_virtiofsd(launch, f"share{number}", share, directory)
 
 
-def _keep_log(launch: Launch) -> None:
+def keep_log(launch: Launch) -> None:
+    """From now on what comes on the serial line is kept; until then the pipe holds it."""
+    if not launch.profile.devices.serial:
+        return
     if launch.incoming is None:
         line_log.begin_anew(launch.paths.serial_log)
     line_log.keep(launch.helpers["serial-log"], launch.paths.serial_log, launch.log_size)

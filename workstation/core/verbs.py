@@ -14,7 +14,7 @@ from workstation.core.in_force import as_it_slept, plain
 from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, mend, moving
-from workstation.core.prepare import prepared, start_helpers
+from workstation.core.prepare import keep_log, prepared, start_helpers
 from workstation.core.provision import firstboot
 from workstation.core.pulled import check_start
 from workstation.core.repoint import plugged_again
@@ -118,6 +118,7 @@ def _launch(launch: Launch, choice: Choice) -> None:
         listeners.append(launch.incoming)
     run.write(launch.paths, _record(launch, argv, choice), lasting=False)
     process.spawn(argv, launch.paths, listeners)
+    keep_log(launch)  # beside QEMU, which has other things to do before its guest says a word
 
 
 def _record(launch: Launch, argv: list[str], choice: Choice) -> run.Record:
