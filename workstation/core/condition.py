@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from workstation.core import links, lock, run
 from workstation.paths import MachinePaths
 from workstation.qemu.procfs import Pair, alive, read_pair
+from workstation.small import read_text
 
 _BY_STATUS = {
     "running": "running",
@@ -79,7 +80,7 @@ def condition(paths: MachinePaths, *, status: str = "", trouble: str = "") -> Co
 def _frozen(paths: MachinePaths) -> bool:
     """Whether the next start goes on from a memory (`History` in model/layer.py)."""
     try:
-        return bool(json.loads(paths.history.read_text())["head"]["resume"])
+        return bool(json.loads(read_text(paths.history))["head"]["resume"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 
 from workstation.core import heads, run
-from workstation.core.in_force import recorded
 from workstation.core.store import Store
 from workstation.errors import InvalidError, UsageError
 from workstation.model.host import HostFacts
@@ -59,8 +58,9 @@ async def fit(
 
 def known_drives(paths: MachinePaths, profile: Profile) -> int:
     """How many drives the machine had when it ran last; those behind them were added since."""
-    last = recorded(run.read(paths))
-    return len((last or profile).drives)
+    record = run.read(paths)
+    last = record.profile.get("drives") if record and record.profile else None
+    return len(profile.drives if last is None else last)
 
 
 def _shown(file: Path) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Self
 from workstation.errors import BusyError, NotFoundError
 from workstation.paths import MachinePaths
 from workstation.qemu import procfs
+from workstation.small import read_text
 
 
 class MachineLock:
@@ -83,7 +84,7 @@ class MachineLock:
 def holding(paths: MachinePaths) -> dict[str, Any] | None:
     """What the holder of the machine's lock said of itself; None for nobody."""
     try:
-        said = json.loads(paths.lock.read_text())
+        said = json.loads(read_text(paths.lock))
         alive = procfs.alive(procfs.ProcessId(said["pid"], said["start"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from workstation.core import atomic
 from workstation.paths import MachinePaths
 from workstation.qemu import procfs
+from workstation.small import read_text
 
 
 class Record(NamedTuple):
@@ -53,7 +54,7 @@ def boot_id() -> str:
 def read(paths: MachinePaths) -> Record | None:
     """The last run's record; None where there was none, or its file is not readable."""
     try:
-        return Record(**json.loads(paths.run.read_text()))
+        return Record(**json.loads(read_text(paths.run)))
     except (OSError, ValueError, TypeError):
         return None
 

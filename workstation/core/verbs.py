@@ -64,8 +64,9 @@ async def start(
     store = Store(paths)
     with holding(machine, Verb.START, front_end):
         await mend(machine, store)
-        await asyncio.to_thread(firstboot.at_rest, machine)
-        machine.look()
+        if machine.view.unfinished:
+            await asyncio.to_thread(firstboot.at_rest, machine)
+            machine.look()
         definition = _sound(machine)
         check_start(paths, machine.name, definition.profile)
         if cold:

@@ -3,10 +3,10 @@
 Imported by `workstation list`: quick modules only.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 from workstation.paths import MachinePaths
+from workstation.small import read_text
 
 
 class ProcessId(NamedTuple):
@@ -26,7 +26,7 @@ class Pair(NamedTuple):
 
 def own_id() -> ProcessId:
     """This very process."""
-    return _parse_stat(Path("/proc/self/stat").read_text())[0]
+    return _parse_stat(read_text("/proc/self/stat"))[0]
 
 
 def _parse_stat(line: str) -> tuple[ProcessId, str]:
@@ -40,7 +40,7 @@ def _parse_stat(line: str) -> tuple[ProcessId, str]:
 def alive(process: ProcessId) -> bool:
     """Whether that very process still runs; a zombie does not."""
     try:
-        found, state = _parse_stat(Path(f"/proc/{process.pid}/stat").read_text())
+        found, state = _parse_stat(read_text(f"/proc/{process.pid}/stat"))
     except (OSError, ValueError, IndexError):
         return False
     return found == process and state not in "ZX"
@@ -49,7 +49,7 @@ def alive(process: ProcessId) -> bool:
 def read_pair(paths: MachinePaths) -> Pair | None:
     """What the witness wrote; None where it has written nothing whole."""
     try:
-        own, child = paths.process.read_text().splitlines()
+        own, child = read_text(paths.process).splitlines()
         return Pair(_parse_stat(own)[0], _parse_stat(child)[0])
     except (OSError, ValueError, IndexError):
         return None
@@ -58,6 +58,6 @@ def read_pair(paths: MachinePaths) -> Pair | None:
 def read_exit(paths: MachinePaths) -> int | None:
     """QEMU's exit status as a shell gives it (128 + signal); None where it is not known."""
     try:
-        return int(paths.exit.read_text())
+        return int(read_text(paths.exit))
     except (OSError, ValueError):
         return None
