@@ -133,7 +133,7 @@ class FakeInPlace(InPlace):
 
     async def open(
         self, path: Path, name: str = "", *, load_memory: str = "", cold: bool = False,
-        force: bool = False,
+        force: bool = False, passphrase: str = "",
     ) -> Opened:  # fmt: skip
         words = [word for word, said in (("cold", cold), ("force", force)) if said]
         await self._fake._called("open", str(path), load_memory, *words)

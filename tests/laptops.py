@@ -18,6 +18,11 @@ def at(home: Path) -> Paths:
     return Paths.from_environment({"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run")})
 
 
+def trust(laptop: Workstation, station: Workstation) -> None:
+    """What the one has signed is trusted by the other."""
+    laptop.carry.keys.add(station.carry.keys.own_fingerprint(), "the first one")
+
+
 @pytest.fixture
 def other_home() -> Iterator[Path]:
     with a_home() as directory:

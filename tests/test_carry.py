@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import tiny
-from tests.laptops import laptop, other_home
+from tests.laptops import laptop, other_home, trust
 from tests.test_guest import awake
 from tests.test_layers import recall, remember, with_disk
 from workstation.core.bundle.export import Wish
@@ -18,10 +18,6 @@ pytestmark = [pytest.mark.qemu]
 
 
 __all__ = ["laptop", "other_home"]
-
-
-def trust(laptop: Workstation, station: Workstation) -> None:
-    laptop.carry.keys.add(station.carry.keys.own_fingerprint(), "the first one")
 
 
 @pytest.mark.usefixtures("with_appliance")

@@ -232,7 +232,7 @@ async def test_an_encrypted_bundle_says_nothing_without_its_passphrase(
             await laptop.carry.import_file(file, passphrase=passphrase)
     assert left(laptop) == NOTHING
     report = await laptop.carry.inspect(file, verify_all=True, passphrase=SECRET)
-    assert not report.in_place
+    assert report.in_place
     await laptop.carry.import_file(file, passphrase=SECRET)
     assert disk(laptop, "one")[: 2 * CHUNK] == expected(1)
 

@@ -2,6 +2,7 @@
 
     WorkstationError            1   anything below; never raised itself
     ├── UsageError              2   the call's words are off
+    │   └── LockedError             an encrypted bundle, and nobody has given its passphrase
     ├── NotFoundError           3   no such machine, profile or image
     ├── BusyError               4   another front-end holds the machine's lock
     ├── InvalidError            5   a profile or machine file with problems
@@ -44,6 +45,15 @@ class WorkstationError(Exception):
 class UsageError(WorkstationError):
     title = "That cannot be asked"
     exit_code = 2
+
+
+class LockedError(UsageError):
+    title = "A passphrase is needed"
+
+    def __init__(self, what: str, *, bundle: str, hint: str) -> None:
+        super().__init__(what, hint=hint)
+        self.bundle = bundle
+        """The bundle's path."""
 
 
 class NotFoundError(WorkstationError):

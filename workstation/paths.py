@@ -25,6 +25,7 @@
     $XDG_CACHE_HOME/workstation/                 images/, host.json, index.json, fault.txt
     $XDG_RUNTIME_DIR/workstation/NAME/           sockets and their locks, mode 0700
     $XDG_RUNTIME_DIR/workstation/.net/           the hubs of private networks
+    $XDG_RUNTIME_DIR/workstation/.keys/          keys of encrypted bundles, until the log-out
 
 What is quick to start takes roots.py instead: loading `pathlib` takes long.
 """
@@ -116,6 +117,7 @@ class Paths:
         self.layers = data / "layers"
         self.store_lock = data / "layers.lock"
         self.bundles = data / "bundles"
+        self.keys = runtime / ".keys"
         self.ssh_config = data / "ssh_config"
         self.making = data / "making"
         self.trash = data / "trash"

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import sys
 
+from workstation.errors import LockedError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from workstation.cli.parser import Call
+
+
+def _run(call: Call) -> int:
+    """Once more with the passphrase of an encrypted bundle, where the command lacked it."""
+    try:
+        return call.run()
+    except LockedError as error:
+        from workstation.cli import locked
+
+        if not locked.asked(error):
+            raise
+    return call.run()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         streams.prepare()
         try:
-            code = parser.parse(sys.argv[1:] if argv is None else argv).run()
+            code = _run(parser.parse(sys.argv[1:] if argv is None else argv))
         except SystemExit as end:
             code = int(end.code or 0)
         sys.stdout.flush()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workstation.cli.parser import Call
     from workstation.core.bundle.export import Exported, Wish
     from workstation.core.bundle.inspection import Report
+    from workstation.core.bundle.reader import Bundle
     from workstation.core.carry import Imported
 
 PIPE = "-"
@@ -106,7 +107,8 @@ async def _import(call: "Call") -> "Imported":
             )  # fmt: skip
         path = _file(call)
         secret = passphrase.known(call, path)
-        typed = call.load_memory or await asyncio.to_thread(asked_for_memory, path, secret)
+        bundle = await asyncio.to_thread(found.carry.bundle, path, secret)
+        typed = call.load_memory or await asyncio.to_thread(asked_for_memory, bundle)
         return await found.carry.import_file(
             path, name=call.name, load_memory=typed, passphrase=secret,
             into=call.into, discard=call.discard,
@@ -117,14 +119,12 @@ def _file(call: "Call") -> Path:
     return Path(call.file).expanduser()
 
 
-def asked_for_memory(path: Path, secret: str = "") -> str:
+def asked_for_memory(bundle: "Bundle") -> str:
     """What a person types who wants a stranger's memory loaded; empty for a cold boot."""
     if not interactive():
         return ""
     from workstation.core.bundle.keys import Keys
-    from workstation.core.bundle.reader import open_bundle
 
-    bundle = open_bundle(path, secret)
     trusted = Keys(Paths.from_environment()).trusts(bundle.signer)
     if trusted or not bundle.manifest.machine.resume:
         return ""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workstation.cli import passphrase
 from workstation.cli.carry import asked_for_memory
 from workstation.cli.showing import as_data, reachable
 from workstation.cli.station import station
@@ -34,9 +35,11 @@ def open_(call: "Call") -> None:
 
 async def _open(call: "Call", path: Path) -> None:
     async with station("open", line=True) as found:
+        secret = passphrase.known(call, path)
+        bundle = await asyncio.to_thread(found.carry.unlock, path, secret)
         typed = call.load_memory
         if not typed and not call.cold:
-            typed = await asyncio.to_thread(asked_for_memory, path)
+            typed = await asyncio.to_thread(asked_for_memory, bundle)
         done = await found.inplace.open(
             path, call.name, load_memory=typed, cold=call.cold, force=call.force
         )

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.errors import UsageError
+from workstation.model.text import safe_line
+from workstation.paths import Paths
 
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
@@ -28,12 +30,20 @@ def new(call: "Call", target: Path) -> str:
 
 
 def known(call: "Call", path: Path) -> str:
-    """Of a bundle that is encrypted; empty for any other file."""
+    """Of a bundle that is encrypted; empty for any other file, and where its key is at hand."""
     if call.passphrase_file:
         return _read(call.passphrase_file)
-    from workstation.core.bundle.reader import lock_of
+    from workstation.core.bundle.reader import id_of, lock_of
+    from workstation.core.bundle.unlocked import Keyring
 
-    return _typed(f"passphrase of {path.name}: ") if lock_of(path) else ""
+    if not lock_of(path) or Keyring(Paths.from_environment()).vault(id_of(path)):
+        return ""
+    return typed(path)
+
+
+def typed(path: Path) -> str:
+    """Of that bundle, as a person types it; raises UsageError where nobody is there."""
+    return _typed(f"passphrase of {safe_line(path.name)}: ")
 
 
 def given(call: "Call") -> str:

@@ -13,10 +13,11 @@ from itertools import islice
 from pathlib import Path
 
 from workstation.core import links, media
-from workstation.core.bundle import chunks, verify
+from workstation.core.bundle import chunks, reader, verify
 from workstation.core.bundle.reader import SUFFIX, Bundle, open_bundle
+from workstation.core.bundle.unlocked import Keyring
 from workstation.core.links import Place
-from workstation.errors import InvalidError, NotFoundError, WorkstationError
+from workstation.errors import InvalidError, LockedError, NotFoundError, WorkstationError
 from workstation.model.bundle import Content, StoredFile
 from workstation.paths import Paths
 from workstation.qemu.extent import Extent
@@ -38,13 +39,15 @@ class Carried:
 
     def __init__(self, paths: Paths) -> None:
         self._bundles = paths.bundles
+        self.keyring = Keyring(paths)
         self._open: dict[str, tuple[Stamp, Bundle]] = {}
 
     def bundle(self, identity: str) -> Bundle:
         """Raises NotFoundError, saying what to plug in, where it is nowhere."""
         if identity in self._open:
             stamp, bundle = self._open[identity]
-            if _stamp(bundle.path) == stamp:
+            shut = bundle.vault and not self.keyring.vault(identity)
+            if _stamp(bundle.path) == stamp and not shut:
                 return bundle
         found = self._find(identity)
         if now := _stamp(found.path):
@@ -64,14 +67,20 @@ class Carried:
 
     def _find(self, identity: str) -> Bundle:
         seen = links.place(self._bundles, identity)
+        locked = None
         for path in _candidates(seen):
             with suppress(WorkstationError, OSError):
-                bundle = open_bundle(path)
-                if bundle.manifest.id == identity:
-                    if not seen or str(path) != seen.path:
-                        remember(self._bundles, bundle)
-                    return bundle
-        raise gone(seen)
+                if reader.id_of(path) != identity:
+                    continue
+                try:
+                    bundle = open_bundle(path, known=self.keyring.vault)
+                except LockedError as error:
+                    locked = error
+                    continue
+                if not seen or str(path) != seen.path:
+                    remember(self._bundles, bundle)
+                return bundle
+        raise locked or gone(seen)
 
 
 def gone(seen: Place | None) -> NotFoundError:
@@ -145,12 +154,14 @@ def content(bundle: Bundle, file: StoredFile) -> Iterator[bytes | memoryview]:
     """A file chunk by chunk; raises InvalidError at one that is not as it was written."""
     with verify.opened(bundle) as descriptor:
         if file.chunks <= 1:
-            yield from (verify.read_chunk(descriptor, piece) for piece in verify.pieces([file]))
+            for piece in verify.pieces([file], bundle.vault):
+                yield verify.read_chunk(descriptor, piece)
             return
         with chunks.workers() as workers:
             # A thread's buffer is good until it reads its next chunk: those are read ahead here.
             yield from workers.map(
-                lambda piece: bytes(verify.read_chunk(descriptor, piece)), verify.pieces([file])
+                lambda piece: bytes(verify.read_chunk(descriptor, piece)),
+                verify.pieces([file], bundle.vault),
             )
 
 

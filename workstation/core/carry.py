@@ -81,8 +81,9 @@ class Carry:
         """
         wish = wish or Wish()
         onto = await asyncio.to_thread(
-            planning.to_add_to, path, wish, self.keys, self._definition(name)
-        )
+            planning.to_add_to, path, wish, self.keys, self._definition(name),
+            self._store.keyring.vault,
+        )  # fmt: skip
         with ExitStack() as stack:
             plan = await self._plan(stack, name, wish, onto)
             await asyncio.to_thread(export.check_target, plan, path)
@@ -171,7 +172,7 @@ class Carry:
         With `verify_all` every byte is read; raises InvalidError where one is not as it was.
         """
         station = self._station
-        bundle = await asyncio.to_thread(open_bundle, path, passphrase)
+        bundle = await asyncio.to_thread(self.bundle, path, passphrase)
         await asyncio.to_thread(verify.check_structure, bundle)
         if verify_all:
             with station.working(f"verify {path.name}", unit="B") as progress:
@@ -195,7 +196,21 @@ class Carry:
 
     async def picture(self, path: Path) -> bytes:
         """The screen at the moment that a bundle goes on from, as PPM; empty for none."""
-        return await asyncio.to_thread(lambda: inspection.picture(open_bundle(path)))
+        return await asyncio.to_thread(lambda: inspection.picture(self.bundle(path)))
+
+    def bundle(self, path: Path, passphrase: str = "") -> Bundle:
+        """A bundle, opened; call it in a thread.
+
+        Raises LockedError for an encrypted one whose key is not at hand (core/bundle/unlocked.py).
+        """
+        return open_bundle(path, passphrase, self._store.keyring.vault)
+
+    def unlock(self, path: Path, passphrase: str) -> Bundle:
+        """The same, and its key is at hand from now on; raises UsageError for another one."""
+        bundle = self.bundle(path, passphrase)
+        if bundle.vault:
+            self._store.keyring.keep(bundle.manifest.id, bundle.vault)
+        return bundle
 
     # -- import ---------------------------------------------------------------
 
@@ -218,7 +233,7 @@ class Carry:
         `load_memory` is the signer's fingerprint, typed by a person who wants the memory of a
         stranger to be loaded.
         """
-        bundle = await asyncio.to_thread(open_bundle, path, passphrase)
+        bundle = await asyncio.to_thread(self.bundle, path, passphrase)
         return await self._take(bundle, name, load_memory, into=into, discard=discard)
 
     async def import_stream(

@@ -38,7 +38,9 @@ def estimate(station: "Workstation", name: str, path: Path, wish: Wish) -> Estim
     history, onto, trouble = heads.read_history(machine.paths), None, None
     try:
         if machine.definition:
-            onto = planning.to_add_to(path, wish, station.carry.keys, machine.definition)
+            onto = planning.to_add_to(
+                path, wish, station.carry.keys, machine.definition, store.keyring.vault
+            )
     except WorkstationError as error:
         trouble = error
     disks, memory = _layers(store, history, onto)

@@ -11,12 +11,12 @@ from workstation.core import admission, carried, heads, links, media, names, pul
 from workstation.core.bundle import arrive, inspection, place
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.inspection import Report
-from workstation.core.bundle.reader import Bundle, open_bundle
+from workstation.core.bundle.reader import Bundle
 from workstation.core.collect import collect_quietly
 from workstation.core.estimate import Estimate, estimate
 from workstation.core.settle import Settled, linked, settle
 from workstation.core.vigil import Vigil
-from workstation.errors import UsageError
+from workstation.errors import LockedError, UsageError
 from workstation.model.machine import Verb, require
 from workstation.model.profile import Profile
 
@@ -74,6 +74,7 @@ class InPlace:
         load_memory: str = "",
         cold: bool = False,
         force: bool = False,
+        passphrase: str = "",
     ) -> Opened:
         """A machine that reads its layers inside the bundle; it is made, and not started.
 
@@ -81,10 +82,11 @@ class InPlace:
         is loaded, and `vigil` sees to the disks. `load_memory` is the signer's fingerprint, typed
         by a person who wants a stranger's memory to be loaded; `cold` boots the disks. Raises
         OvercommitError, before anything is made, where this computer lacks the memory for it, but
-        with `force`.
+        with `force`. Of an encrypted bundle the key is at hand from then on, until the person logs
+        out.
         """
         station, carry = self._station, self._station.carry
-        bundle = await asyncio.to_thread(open_bundle, path)
+        bundle = await asyncio.to_thread(carry.unlock, path, passphrase)
         origin = carry.origin(bundle, load_memory)
         trusted = origin.confirmed or carry.keys.trusts(bundle.signer)
         resumes = bundle.manifest.machine.resume and trusted and not cold
@@ -125,7 +127,7 @@ class InPlace:
 
     def find_again(self, name: str, path: Path) -> None:
         """The bundle that a machine reads is there now. Raises UsageError where it is another."""
-        bundle = open_bundle(path)
+        bundle = self._station.carry.bundle(path)
         history = heads.read_history(names.find(self._station.paths, name))
         wanted = {link.bundle for link in linked(self._store, history).values()}
         if bundle.manifest.id not in wanted:
@@ -136,6 +138,17 @@ class InPlace:
                 else "all of its layers are in the library",
             )
         carried.remember(self._station.paths.bundles, bundle)
+
+    def encrypted(self, name: str) -> list[Path]:
+        """The bundles that the machine reads and that have a passphrase; call it in a thread."""
+        history, found = heads.read_history(names.find(self._station.paths, name)), []
+        for link in linked(self._store, history).values():
+            try:
+                bundle = self._store.bundle(link.bundle)
+                found += [bundle.path] if bundle.vault else []
+            except LockedError as error:
+                found.append(Path(error.bundle))
+        return list(dict.fromkeys(found))
 
     def reads(self, name: str) -> str:
         """The bundles that a machine's layers lie in, in a person's words; empty for none."""
@@ -169,7 +182,7 @@ class InPlace:
 
         Raises InvalidError where it is not as it was written.
         """
-        data = inspection.picture(open_bundle(report.path))
+        data = inspection.picture(self._station.carry.bundle(report.path))
         if not data:
             return None
         kept = self._station.paths.cache / "pictures"

@@ -7,6 +7,7 @@ whoever mounted it, udisks or a person, it is found there.
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ FAT_LARGEST = 2**32 - 1
 """Bytes that a file on FAT16 or FAT32 may have."""
 
 _FAT = frozenset({"vfat", "msdos"})
+
+_MEMORY = frozenset({"tmpfs", "ramfs"})
 
 _DESKTOP = ("/media/", "/run/media/")
 """Where udisks mounts what a person has plugged in."""
@@ -99,6 +102,18 @@ def medium_of(path: Path, host: Host = HOST) -> Medium | None:
         return None
     above = [medium for medium in mounted(host) if place.is_relative_to(medium.path)]
     return max(above, key=lambda medium: len(medium.path.parts), default=None)
+
+
+def in_memory(path: Path, host: Host = HOST) -> bool:
+    """Whether what lies in that directory is in memory only, and gone with the session."""
+    found = path.stat().st_dev
+    here = f"{os.major(found)}:{os.minor(found)}"
+    with suppress(OSError):
+        for line in host.mountinfo.read_text(errors="surrogateescape").splitlines():
+            fields, _, tail = line.partition(" - ")
+            if fields.split(" ")[2:3] == [here]:
+                return tail.split(" ")[0] in _MEMORY
+    return False
 
 
 def check_fits(path: Path, size: int, host: Host = HOST) -> None:

@@ -20,7 +20,7 @@ from workstation.model.host import HostFacts
 from workstation.model.machine import Definition
 from workstation.model.profile import Accelerator, Firmware, Forward, Share
 from workstation.paths import MONITORS, MachinePaths, Paths
-from workstation.qemu import line_log, virtiofs
+from workstation.qemu import line_log, secrets, virtiofs
 from workstation.qemu.argv import Launch
 from workstation.qemu.firmware import find_firmware
 
@@ -47,15 +47,18 @@ def prepared(
         listeners |= cables(paths, definition, sockets)
         helpers = _pairs(definition, sockets, listeners)
         with_uefi = profile.boot.firmware is not Firmware.BIOS
+        drives = tuple(
+            heads.chain_of(machine, store, head, f"drive{number}")
+            for number in range(len(profile.drives))
+        )
+        read = (file for chain in drives for file in chain)
         yield Launch(
             paths=machine,
             definition=definition,
             facts=facts,
             accelerator=accelerator,
-            drives=tuple(
-                heads.chain_of(machine, store, head, f"drive{number}")
-                for number in range(len(profile.drives))
-            ),
+            drives=drives,
+            secrets=sockets.enter_context(secrets.handed(read)),
             discs=seed.discs(
                 machine,
                 tuple(images.resolve(one.image) if one.image else None for one in profile.cdroms),

@@ -33,6 +33,7 @@ from workstation.qemu.extent import Extent
 
 if TYPE_CHECKING:
     from workstation.core.bundle.reader import Bundle
+    from workstation.core.bundle.unlocked import Keyring
     from workstation.core.carried import Carried
 
 MANIFEST = "layer.json"
@@ -113,7 +114,7 @@ class Store:
         """What a layer has of a drive."""
         file = layer.drives[drive]
         place = self.extent(layer.id, file.name)
-        return DiskFile(place.path, place.offset, place.size, file.format)
+        return DiskFile(place.path, place.offset, place.size, place.sealed, file.format)
 
     def extent(self, layer: str, name: str) -> Extent:
         """Where QEMU finds a file of a layer: in its directory, or inside a bundle.
@@ -171,6 +172,11 @@ class Store:
         """
         link, known = self.link(layer), self.digests(layer)
         return self._carried.differing(link.bundle, layer, known, link.files) if link else []
+
+    @property
+    def keyring(self) -> "Keyring":
+        """The keys of encrypted bundles that are at hand."""
+        return self._carried.keyring
 
     @cached_property
     def _carried(self) -> "Carried":

@@ -114,7 +114,7 @@ def _launch(launch: Launch, choice: Choice) -> None:
     start_helpers(launch)
     argv = command_line(launch)
     run.clear(launch.paths)
-    listeners = list(launch.listeners.values())
+    listeners = [*launch.listeners.values(), *launch.secrets.values()]
     if launch.incoming is not None:
         listeners.append(launch.incoming)
     run.write(launch.paths, _record(launch, argv, choice), lasting=False)

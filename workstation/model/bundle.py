@@ -36,6 +36,9 @@ MOST_FILES = 64
 _RESERVED = {"layer.json", "digests.json", "origin.json", "link.json"}
 """What a store keeps beside a layer's files."""
 
+NVRAM = "nvram"
+"""The drive that holds the UEFI variables."""
+
 _DRIVE = re.compile(r"drive[0-9]|drive1[0-5]|nvram")
 
 FilePath = Annotated[
@@ -87,11 +90,13 @@ class StoredFile(Content):
     """A file of a layer, and where its bytes lie in the bundle."""
 
     name: FilePath
-    form: Literal["plain", "zstd", "sealed"] = "plain"
-    """`plain`: the file as it is, at `offset`; `zstd`: each chunk a frame of its own; `sealed`:
-    each such frame encrypted."""
+    form: Literal["plain", "zstd", "sealed", "luks"] = "plain"
+    """`plain`: the file as it is, at `offset`; `luks`: its sectors encrypted, there too; `zstd`:
+    each chunk a frame of its own; `sealed`: each such frame encrypted."""
     offset: Place = 0
-    """Of a plain file; a multiple of 512."""
+    """Of a file that lies there in one piece; a multiple of 512."""
+    encrypted: Digests = ""
+    """SHA-256 of each chunk of a `luks` file as it lies there, its last sector filled."""
     frames: tuple[Frame, ...] = ()
     """Of a compressed one: as many as it has chunks."""
 
@@ -99,22 +104,24 @@ class StoredFile(Content):
     def _lies_somewhere(self) -> Self:
         if self.offset % BLOCK:
             raise ValueError("a file begins at a multiple of 512")
-        if len(self.frames) != (0 if self.form == "plain" else self.chunks):
+        if len(self.frames) != (0 if self.in_one_piece else self.chunks):
             raise ValueError("a compressed file has one frame for each of its chunks")
+        if len(self.encrypted) != (64 * self.chunks if self.form == "luks" else 0):
+            raise ValueError("an encrypted disk has two digests for each of its chunks")
         return self
 
     @property
-    def end(self) -> int:
-        """The first byte of the bundle behind it."""
-        if self.form == "plain":
-            return self.offset + self.size
-        return max((frame.offset + frame.size for frame in self.frames), default=0)
+    def in_one_piece(self) -> bool:
+        """Whether QEMU can read it where it lies."""
+        return self.form in ("plain", "luks")
 
     @property
     def stored(self) -> int:
         """Bytes that it takes in the bundle."""
         if self.form == "plain":
             return self.size
+        if self.form == "luks":
+            return -(-self.size // BLOCK) * BLOCK
         return sum(frame.size for frame in self.frames)
 
 
@@ -246,3 +253,11 @@ def named_files(layer: Layer) -> Iterator[str]:
         yield layer.memory.name
     if layer.picture:
         yield layer.picture
+
+
+def staying_disks(layer: Layer) -> set[str]:
+    """The names of the disks that QEMU reads inside a bundle, encrypted or not.
+
+    Not the UEFI variables: they are small, and copied where the bundle is opened.
+    """
+    return {file.name for drive, file in layer.drives.items() if drive != NVRAM}

@@ -25,6 +25,7 @@ from workstation.qemu.launch import Launch as Launch
 from workstation.qemu.launch import boot_index, device
 from workstation.qemu.netdev import networks
 from workstation.qemu.options import as_json, quoted, switch
+from workstation.qemu.secrets import objects
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
@@ -44,6 +45,7 @@ def command_line(launch: Launch) -> list[str]:
     """QEMU's argv, the program first."""
     parts = (
         _machine,
+        _secrets,
         _firmware,
         _boot,
         _monitors,
@@ -109,6 +111,10 @@ def _cpu_words(profile: Profile, accelerator: Accelerator) -> str:
 def _shared_memory(profile: Profile) -> bool:
     """virtiofsd reads the guest's memory, so it must be shared with it."""
     return any(share.mode == "virtiofs" for share in profile.shares)
+
+
+def _secrets(launch: Launch) -> Iterator[str]:
+    yield from objects(launch.secrets)
 
 
 def _firmware(launch: Launch) -> Iterator[str]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from workstation.model.profile import Cache
-from workstation.qemu.extent import Extent
+from workstation.qemu.extent import Container, Extent
 from workstation.qemu.options import as_json
 
 Format = Literal["qcow2", "raw"]
@@ -36,8 +37,22 @@ def bytes_node(extent: Extent, name: str = "") -> Node:
     if extent.whole:
         return {"driver": "file", **named(FILE), "filename": str(extent.path)}
     host: Node = {"driver": "file", **named(HOST), "filename": str(extent.path)}
-    part = {"offset": extent.offset, "size": extent.length()}
-    return {"driver": "raw", **named(FILE), **part, "file": host}
+    if extent.sealed:
+        host = container_node(extent.sealed, extent.path) | named(HOST)
+    return {"driver": "raw", **named(FILE), **place(extent), "file": host}
+
+
+def container_node(container: Container, path: Path) -> Node:
+    """The node of a LUKS container in a file; its secret must be there."""
+    bytes_: Node = {"driver": "file", "filename": str(path)}
+    part: Node = {"driver": "raw", "offset": container.at, "file": bytes_}
+    return {"driver": "luks", "key-secret": container.name, "file": part}
+
+
+def place(extent: Extent) -> dict[str, int]:
+    """Where an extent lies in what holds it, as the driver `raw` takes it."""
+    begins = extent.sealed.begins if extent.sealed else 0
+    return {"offset": extent.offset - begins, "size": extent.length()}
 
 
 def image_node(file: DiskFile) -> Node:

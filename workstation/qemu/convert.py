@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from workstation.errors import HostError, InvalidError, WorkstationError, room_hint
 from workstation.model.units import format_size
+from workstation.qemu import secrets
 from workstation.qemu.blockdev import Node
+from workstation.qemu.extent import Extent
 from workstation.qemu.leash import leashed
 from workstation.qemu.options import as_json
 
@@ -56,24 +58,29 @@ async def convert(
     options: Sequence[str] = (),
     limits: Limits | None = None,
     descriptors: Sequence[int] = (),
+    reads: Sequence[Extent] = (),
 ) -> None:
     """Write what a guest sees of `source` to the new file `target`.
+
+    `reads` are its files: those that are encrypted get their secrets.
 
     With `limits` it runs confined: no network, where this host lets us take it away, and no more
     of the host than they say. `descriptors` are those that the source names.
     """
     if not qemu_img:
         raise HostError("qemu-img is not installed", hint="workstation doctor says what to install")
-    argv = (
-        qemu_img, "convert", "-p", "-O", output_format, *options,
-        f"json:{as_json(source)}", str(target),
-    )  # fmt: skip
     seconds = 2 * limits.seconds if limits else None
-    try:
-        async with asyncio.timeout(seconds):
-            code, words = await _run(_confined(argv, limits) if limits else argv, told, descriptors)
-    except TimeoutError:
-        code, words = _TOO_LONG, ""
+    with secrets.handed(reads) as handed:
+        argv: Sequence[str] = (
+            qemu_img, "convert", *secrets.objects(handed), "-p", "-O", output_format, *options,
+            f"json:{as_json(source)}", str(target),
+        )  # fmt: skip
+        argv = _confined(argv, limits) if limits else argv
+        try:
+            async with asyncio.timeout(seconds):
+                code, words = await _run(argv, told, (*descriptors, *handed.values()))
+        except TimeoutError:
+            code, words = _TOO_LONG, ""
     if code:
         raise _failure(code, words, limits)
 

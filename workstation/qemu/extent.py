@@ -5,9 +5,30 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
+
+from workstation.qemu import luks
+
+_SECTORS = 4096
+"""Bytes that are decrypted ahead: of most disks only the header is read here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A LUKS container that reaches to the end of a file (luks.py)."""
+
+    at: int
+    """Where in the file its header begins."""
+    name: str
+    """What a QEMU knows its secret by."""
+    key: bytes = field(repr=False)
+
+    @property
+    def begins(self) -> int:
+        """Where in the file its sector 0 lies."""
+        return self.at + luks.HEADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +44,8 @@ class Extent:
     """Bytes; a multiple of 512 where QEMU is to read it."""
     size: int | None = None
     """Bytes; None for a whole file."""
+    sealed: Container | None = None
+    """What those bytes are encrypted in; whoever reads them here gets what is in them."""
 
     @classmethod
     def of(cls, place: "Path | Extent") -> "Extent":
@@ -58,7 +81,7 @@ class Extent:
         """Read it as if it were a file of its own."""
         if self.size is None:
             return self.path.open("rb")
-        return BufferedReader(_Window(self), 2**20)
+        return BufferedReader(_Window(self), _SECTORS if self.sealed else 2**20)
 
     @contextmanager
     def handed(self) -> Iterator[int]:
@@ -88,6 +111,7 @@ class _Window(io.RawIOBase):
     """A part of a file as a file."""
 
     def __init__(self, extent: Extent) -> None:
+        self._sealed = extent.sealed
         self._offset = extent.offset
         self._size = extent.length()
         self._file = extent.path.open("rb", buffering=0)
@@ -106,11 +130,24 @@ class _Window(io.RawIOBase):
 
     def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]
         wanted = min(len(buffer), max(0, self._size - self._at))
-        read = os.preadv(
-            self._file.fileno(), [memoryview(buffer)[:wanted]], self._offset + self._at
-        )
+        target = memoryview(buffer)[:wanted]
+        if self._sealed:
+            read = self._decrypted(self._sealed, target)
+        else:
+            read = os.preadv(self._file.fileno(), [target], self._offset + self._at)
         self._at += read
         return read
+
+    def _decrypted(self, sealed: Container, target: "memoryview[int]") -> int:
+        """Whole sectors around what is wanted."""
+        first, last = self._at // luks.SECTOR, -(-(self._at + len(target)) // luks.SECTOR)
+        place = self._offset + first * luks.SECTOR
+        raw = os.pread(self._file.fileno(), (last - first) * luks.SECTOR, place)
+        raw = raw[: len(raw) // luks.SECTOR * luks.SECTOR]
+        data = luks.decrypt(sealed.key, raw, (place - sealed.begins) // luks.SECTOR)
+        data = data[self._at - first * luks.SECTOR :][: len(target)]
+        target[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         self._file.close()

@@ -10,9 +10,20 @@ from typing import Any
 
 from workstation.errors import MonitorError, room_hint
 from workstation.model.profile import Cache
-from workstation.qemu.blockdev import FILE, HOST, DiskFile, nodes, overlay_node
+from workstation.qemu import luks
+from workstation.qemu.blockdev import (
+    FILE,
+    HOST,
+    DiskFile,
+    Node,
+    container_node,
+    nodes,
+    overlay_node,
+    place,
+)
 from workstation.qemu.extent import Extent
 from workstation.qemu.monitor import Monitor, Session
+from workstation.qemu.secrets import containers
 
 
 async def heads(session: Session) -> dict[str, str]:
@@ -76,8 +87,20 @@ _POLL_SECONDS = 0.05
 
 async def open_chain(session: Session, name: str, files: Sequence[DiskFile]) -> None:
     """Add a chain, given from its top to its base; its top node is called `name`."""
+    await unlock(session, files)
     for node in nodes(name, files, cache=Cache.WRITEBACK, discard=True):
         await session.execute("blockdev-add", **node)
+
+
+async def unlock(session: Session, files: Sequence[Extent]) -> None:
+    """Give the secrets of those that are encrypted, where QEMU has them not."""
+    for name, container in containers(files).items():
+        known = await session.execute("qom-list", path="/")
+        if any(one["name"] == "objects" for one in known):
+            known = await session.execute("qom-list", path="/objects")
+        if all(one["name"] != name for one in known):
+            secret = {"qom-type": "secret", "id": name, "data": luks.secret(container.key)}
+            await session.execute("object-add", **secret)
 
 
 async def same_file(session: Session, extent: Extent) -> str:
@@ -107,12 +130,15 @@ async def point(session: Session, node: str, extent: Extent) -> None:
     """
     known = await _nodes(session)
     host = next(name for number in count() if (name := f"{node}{HOST}{number}") not in known)
-    opened = {"driver": "file", "node-name": host, "filename": str(extent.path), "read-only": True}
-    await session.execute("blockdev-add", **opened)
-    place = {} if extent.whole else {"offset": extent.offset, "size": extent.length()}
+    opened: Node = {"driver": "file", "filename": str(extent.path)}
+    if extent.sealed:
+        await unlock(session, [extent])
+        opened = container_node(extent.sealed, extent.path)
+    await session.execute("blockdev-add", **opened, **{"node-name": host, "read-only": True})
     part = {"driver": "raw", "node-name": f"{node}{FILE}", "read-only": True, "file": host}
+    lies = {} if extent.whole else place(extent)
     try:
-        await session.execute("blockdev-reopen", options=[{**part, **place}])
+        await session.execute("blockdev-reopen", options=[{**part, **lies}])
     except MonitorError:
         await session.execute("blockdev-del", **{"node-name": host})
         raise
@@ -127,8 +153,11 @@ def _extent(filename: str) -> Extent:
     if not filename.startswith("json:"):
         return Extent(Path(filename))
     part = json.loads(filename.removeprefix("json:"))
-    host = part.get("file", {}).get("filename", "")
-    return Extent(Path(host), int(part.get("offset", 0)), part.get("size"))
+    offset, size = int(part.get("offset", 0)), part.get("size")
+    while file := part.get("file"):  # each in the next one; what is encrypted begins further on
+        offset += luks.HEADER if file.get("driver") == "luks" else int(file.get("offset", 0))
+        part = file
+    return Extent(Path(part.get("filename", "")), offset, size)
 
 
 def _place(extent: Extent) -> tuple[int, int, int] | None:

@@ -6,25 +6,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workstation.errors import HostError, WorkstationError, room_hint
+from workstation.qemu import secrets
 from workstation.qemu.blockdev import DiskFile, Format, Node, bytes_node, image_node
 from workstation.qemu.leash import leashed
 from workstation.qemu.options import as_json
 
 
-async def _run(qemu_img: str, *arguments: str) -> None:
-    code, words = await _call(qemu_img, *arguments)
+async def _run(qemu_img: str, *arguments: str, reads: Sequence[DiskFile] = ()) -> None:
+    code, words = await _call(qemu_img, *arguments, reads=reads)
     if code:
         raise WorkstationError(
             f"qemu-img {arguments[0]} failed: {words}", hint=room_hint(words), details=words
         )
 
 
-async def _call(qemu_img: str, *arguments: str) -> tuple[int, str]:
-    """Exit code, and the end of what it complained about."""
+async def _call(
+    qemu_img: str, verb: str, *arguments: str, reads: Sequence[DiskFile] = ()
+) -> tuple[int, str]:
+    """Exit code, and the end of what it complained about; gives the secrets of what it reads."""
     if not qemu_img:
         raise HostError("qemu-img is not installed", hint="workstation doctor says what to install")
-    async with leashed((qemu_img, *arguments), stderr=asyncio.subprocess.PIPE) as process:
-        _, errors = await process.communicate()
+    with secrets.handed(reads) as handed:
+        argv = (qemu_img, verb, *secrets.objects(handed), *arguments)
+        descriptors = tuple(handed.values())
+        pipe = asyncio.subprocess.PIPE
+        async with leashed(argv, stderr=pipe, descriptors=descriptors) as process:
+            _, errors = await process.communicate()
     return process.returncode or 0, errors.decode(errors="replace").strip()[-2000:]
 
 
@@ -52,7 +59,7 @@ async def check(qemu_img: str, file: DiskFile) -> str:
 
     Leaked clusters (exit code 3) cost room and harm nothing.
     """
-    code, words = await _call(qemu_img, "check", "-q", _named(file))
+    code, words = await _call(qemu_img, "check", "-q", _named(file), reads=[file])
     return "" if code in (0, 3) else words or f"qemu-img check ended with {code}"
 
 
@@ -70,7 +77,8 @@ async def rewrite(qemu_img: str, files: Sequence[DiskFile], target: Path) -> Non
     # With -B, convert copies only what the top itself holds. That name is taken out again.
     below = ("-B", _named(files[1]), "-F", files[1].format) if len(files) > 1 else ()
     chain = f"json:{as_json(chain_node(files))}"
-    await _run(qemu_img, "convert", "-q", "-O", "qcow2", *below, chain, str(target))
+    words = ("convert", "-q", "-O", "qcow2", *below, chain, str(target))
+    await _run(qemu_img, *words, reads=files)
     if below:
         await _run(qemu_img, "rebase", "-q", "-u", "-f", "qcow2", "-b", "", str(target))
 
@@ -82,7 +90,8 @@ async def flatten(
     packing = ("-c", "-o", "compression_type=zstd") if compress else ()
     many = ("-W", "-m", str(min(16, max(2, os.cpu_count() or 1))))
     chain = f"json:{as_json(chain_node(files))}"
-    await _run(qemu_img, "convert", "-q", "-O", "qcow2", *packing, *many, chain, str(target))
+    words = ("convert", "-q", "-O", "qcow2", *packing, *many, chain, str(target))
+    await _run(qemu_img, *words, reads=files)
 
 
 def _named(file: DiskFile) -> str:

@@ -42,6 +42,8 @@ class Launch:
     listeners: Mapping[str, int] = field(default_factory=dict)
     """Descriptors of sockets that listen already: `monitor0`…, `serial`, `agent`; of the
     pipe `serial-log`; with a TPM, of a socket that is connected to it: `tpm`."""
+    secrets: Mapping[str, int] = field(default_factory=dict)
+    """Descriptors that give what opens encrypted disks, by the names that those say."""
     log_size: int = 2**22
     """Bytes of what the guest prints on a line that are kept at least."""
     incoming: int | None = None

@@ -52,6 +52,7 @@ def _import(parser: Parser) -> None:
 def _open(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="a bundle")
     parser.add_argument("--name", default="", help="what the machine is called here")
+    _passphrase(parser)
     parser.add_argument("--load-memory", metavar="FINGERPRINT", default="",
                         help="go on from the memory of a signer who is not trusted")  # fmt: skip
     parser.add_argument("--cold", action="store_true", help="boot its disks, load no memory")
@@ -62,6 +63,14 @@ def _open(parser: Parser) -> None:
                      help="end as soon as it runs; open screens verify its disks")  # fmt: skip
     parser.named("--for", dest="machine", metavar="NAME", default="", completer="machine_names",
                  help="only say that the bundle which NAME reads is there now")  # fmt: skip
+    parser.json()
+
+
+def _unlock(parser: Parser) -> None:
+    parser.named("what", metavar="FILE|NAME", completer="machine_names",
+                 help="a bundle, or the machine that reads it")  # fmt: skip
+    parser.add_argument("--forget", action="store_true", help="ask for the passphrase again")
+    _passphrase(parser)
     parser.json()
 
 
@@ -102,6 +111,8 @@ COMMANDS: Grammar = {
     ]),
     "settle": Command("inplace:settle", "copy what a machine reads in a bundle into the library",
                       machine_json, ["workstation settle web"]),
+    "unlock": Command("locked:unlock", "give an encrypted bundle's passphrase, until the log-out",
+                      _unlock, ["workstation unlock web", "workstation unlock --forget web"]),
     "inspect": Command("carry:inspect", "say what is in a bundle, and whether it runs here",
                        _inspect, ["workstation inspect web.vmbundle --verify"]),
     "trust": Group("say whose bundles may go on from their memory", {

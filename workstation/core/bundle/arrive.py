@@ -173,7 +173,7 @@ def copy(
                     continue
                 copier.file(file, target)
                 copied[key] = target
-            _check_disks(stored.layer, directory)
+            check_disks(stored.layer, directory)
             contents = _contents(stored)
             digests.record(directory, contents)
             origins.write(directory, origin)
@@ -224,10 +224,13 @@ def _write(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         offset, view = offset + written, view[written:]
 
 
-def _check_disks(layer: Layer, directory: Path) -> None:
-    """No QEMU program has seen these headers yet, and none sees a bad one."""
+def check_disks(layer: Layer, directory: Path) -> None:
+    """No QEMU program has seen these headers yet, and none sees a bad one.
+
+    Disks that stay in the bundle are not looked at here.
+    """
     for file in layer.drives.values():
-        if file.format == "qcow2":
+        if file.format == "qcow2" and (directory / file.name).exists():
             qcow2.check_self_contained(directory / file.name)
 
 

@@ -123,7 +123,9 @@ def stream(plan: Plan, descriptor: int, key: Ed25519PrivateKey, told: Told) -> i
     """Write into a pipe; returns bytes written."""
     identity = heads.new_id()
     with pipe.outlet(descriptor, told) as outlet:
-        writer = BundleWriter.begin(descriptor, identity, lock=plan.lock, pipe=outlet)
+        writer = BundleWriter.begin(
+            descriptor, identity, lock=plan.lock, vault=plan.vault, pipe=outlet
+        )
         _fill(writer, plan, identity, key, told)
     return writer.at
 
@@ -131,7 +133,7 @@ def stream(plan: Plan, descriptor: int, key: Ed25519PrivateKey, told: Told) -> i
 def _writer(path: Path, identity: str, plan: Plan) -> AbstractContextManager[BundleWriter]:
     if plan.end:
         return target.existing_file(path, plan.end)
-    return target.new_file(path, identity, plan.lock)
+    return target.new_file(path, identity, plan.lock, plan.vault)
 
 
 def _fill(

@@ -13,7 +13,7 @@ from workstation.core.forwards import free_forwards
 from workstation.core.resume import obstacles
 from workstation.core.store import Store
 from workstation.errors import HostError, WorkstationError
-from workstation.model.bundle import Manifest
+from workstation.model.bundle import NVRAM, Manifest
 from workstation.model.host import Finding, HostFacts, Level
 from workstation.model.layer import Memory
 from workstation.model.profile import Accelerator, Firmware, Profile
@@ -65,9 +65,10 @@ def in_place(manifest: Manifest) -> bool:
     disks = (
         stored.file(file.name)
         for stored in manifest.layers
-        for file in stored.layer.drives.values()
+        for drive, file in stored.layer.drives.items()
+        if drive != NVRAM
     )
-    return not manifest.needed and all(disk and disk.form == "plain" for disk in disks)
+    return not manifest.needed and all(disk and disk.in_one_piece for disk in disks)
 
 
 def new_bytes(manifest: Manifest, store: Store) -> int:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from workstation.core import carried, digests, library, links
+from workstation.core.bundle import arrive
 from workstation.core.bundle import origin as origins
 from workstation.core.bundle.arrive import Arrival, Ready
 from workstation.core.bundle.origin import Origin
@@ -15,7 +16,7 @@ from workstation.core.bundle.reader import Bundle
 from workstation.core.links import Link
 from workstation.core.store import Store
 from workstation.errors import InvalidError
-from workstation.model.bundle import Content, StoredFile, StoredLayer
+from workstation.model.bundle import Content, StoredFile, StoredLayer, staying_disks
 from workstation.model.layer import Layer
 from workstation.qemu import qcow2
 
@@ -41,11 +42,12 @@ def _linked(
     copied: dict[tuple[int, str], Path],
 ) -> Ready:
     directory = stack.enter_context(store.making())
-    _check_disks(bundle, stored.layer)
-    stays = staying(stored.layer)
+    stays = staying(stored)
+    _check_disks(bundle, stored.layer, stays)
     for file in stored.files:
         if file.name not in stays:
             _put(bundle, file, directory / file.name, copied)
+    arrive.check_disks(stored.layer, directory)
     places = {file.name: [file.offset, file.size] for file in stored.files if file.name in stays}
     links.write(directory, Link(bundle.manifest.id, places))
     contents = {file.name: Content(size=file.size, digests=file.digests) for file in stored.files}
@@ -56,15 +58,18 @@ def _linked(
     return Ready(stored.layer, directory, contents)
 
 
-def staying(layer: Layer) -> set[str]:
+def staying(stored: StoredLayer) -> set[str]:
     """The names of a layer's files that need not be copied to be used."""
-    disks = {file.name for file in layer.drives.values()}
+    layer = stored.layer
+    disks = {file.name for file in stored.files if file.in_one_piece} & staying_disks(layer)
     return disks | ({layer.memory.name} if layer.memory else set())
 
 
-def _check_disks(bundle: Bundle, layer: Layer) -> None:
+def _check_disks(bundle: Bundle, layer: Layer, stays: set[str]) -> None:
     """No QEMU program has seen these headers yet, and none sees a bad one."""
     for file in layer.drives.values():
+        if file.name not in stays:
+            continue
         place = bundle.extent(layer.id, file.name)
         if not place.there():
             raise InvalidError(f"{bundle.path} is not whole: {file.name} is cut off")

@@ -3,19 +3,30 @@
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 import zstandard
 
-from workstation.core.bundle import tape
+from workstation.core.bundle import seal, tape
 from workstation.core.bundle.chunks import Workers
 from workstation.core.bundle.source import SourceFile, SourceLayer
 from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.writer import BundleWriter
 from workstation.errors import InvalidError
-from workstation.model.bundle import CHUNK, PART, Content, Frame, StoredFile, StoredLayer, chunks_of
+from workstation.model.bundle import (
+    CHUNK,
+    PART,
+    Content,
+    Frame,
+    StoredFile,
+    StoredLayer,
+    chunks_of,
+    staying_disks,
+)
 from workstation.model.layer import Layer
+from workstation.qemu import luks
 
 LEVEL = 1
 """Of zstd: half the work of its default for 6 % more room (docs/carry.md has the figures)."""
@@ -31,6 +42,8 @@ _own = threading.local()
 class _Read(NamedTuple):
     digest: bytes
     data: bytes
+    encrypted: bytes = b""
+    """The digest of `data`, where that is another."""
 
 
 class Packer:
@@ -71,7 +84,7 @@ class Packer:
             self._told(file.size)
             return there.model_copy(update={"name": file.name})
         packed = self._is_packed(layer, file)
-        stored = self._compressed(layer, file) if packed else self._plain(layer, file)
+        stored = self._compressed(layer, file) if packed else self._in_one_piece(layer, file)
         self._there[_key(stored)] = stored
         return stored
 
@@ -80,20 +93,36 @@ class Packer:
 
         It is read once, from its beginning to its end, while disks are read in place.
         """
+        if not file.size:
+            return False
         is_memory = layer.memory is not None and file.name == layer.memory.name
-        return bool(file.size) and (self._compress or is_memory or self._vault is not None)
+        return is_memory or (self._vault is not None and file.name not in staying_disks(layer))
 
-    def _plain(self, layer: Layer, file: SourceFile) -> StoredFile:
-        digests = []
-        made = self._workers.map(lambda chunk: _read(file, chunk), range(chunks_of(file.size)))
-        with self._writer.member(tape.file_name(layer.id, file.name), file.size) as offset:
-            for one in made:
+    def _in_one_piece(self, layer: Layer, file: SourceFile) -> StoredFile:
+        """As it is, or its sectors encrypted: QEMU reads it there."""
+        digests, encrypted = [], []
+        luks = self._vault is not None and bool(file.size)
+        size = tape.padded(file.size) if luks else file.size
+        with self._writer.member(tape.file_name(layer.id, file.name, luks=luks), size) as offset:
+            worker = self._encrypting(file, offset) if luks else partial(_read, file)
+            for one in self._workers.map(worker, range(chunks_of(file.size))):
                 self._writer.write(one.data)
                 digests.append(one.digest)
+                encrypted.append(one.encrypted)
                 self._told(len(one.data))
         return StoredFile(
-            name=file.name, size=file.size, digests=b"".join(digests).hex(), offset=offset
+            name=file.name,
+            size=file.size,
+            digests=b"".join(digests).hex(),
+            form="luks" if luks else "plain",
+            offset=offset,
+            encrypted=b"".join(encrypted).hex(),
         )
+
+    def _encrypting(self, file: SourceFile, offset: int) -> Callable[[int], "_Read"]:
+        """What encrypts a chunk for where it will lie."""
+        assert self._vault
+        return partial(_sealed, file, self._vault.disks, offset - seal.DISKS_AT)
 
     def _compressed(self, layer: Layer, file: SourceFile) -> StoredFile:
         """In pieces of some frames, so that a piece's size is known before it is written."""
@@ -140,6 +169,15 @@ def _batches(items: Iterator[_Read], count: int) -> Iterable[list[_Read]]:
 def _read(file: SourceFile, chunk: int) -> _Read:
     data = bytes(file.read(chunk))
     return _Read(_checked(file, chunk, data), data)
+
+
+def _sealed(file: SourceFile, key: bytes, begins: int, chunk: int) -> _Read:
+    """A chunk of a disk, encrypted; `begins` is the disk's first byte in the container."""
+    data = file.read(chunk)
+    digest = _checked(file, chunk, data)
+    whole = bytes(data).ljust(tape.padded(len(data)), b"\0")
+    made = luks.encrypt(key, whole, (begins + chunk * CHUNK) // luks.SECTOR)
+    return _Read(digest, made, hashlib.sha256(made).digest())
 
 
 def _frame(file: SourceFile, chunk: int, vault: Vault | None) -> _Read:

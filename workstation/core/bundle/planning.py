@@ -10,7 +10,7 @@ from workstation.core.bundle import arrive, source, target
 from workstation.core.bundle.export import Plan, Wish, carried
 from workstation.core.bundle.keys import Keys
 from workstation.core.bundle.origin import may_load
-from workstation.core.bundle.reader import Bundle, open_bundle
+from workstation.core.bundle.reader import Bundle, Known, open_bundle
 from workstation.core.bundle.source import SourceLayer
 from workstation.core.bundle.vault import Vault
 from workstation.core.store import Store
@@ -39,13 +39,15 @@ def check_words(wish: Wish, store: Store, name: str, history: History) -> None:
         moves.find_layer(name, store, history, tag)
 
 
-def to_add_to(path: Path, wish: Wish, keys: Keys, definition: Definition) -> Bundle | None:
+def to_add_to(
+    path: Path, wish: Wish, keys: Keys, definition: Definition, known: Known
+) -> Bundle | None:
     """The bundle that lies there; None for nothing. Raises UsageError where it is left alone."""
     target.check_directory(path)
     if not path.exists():
         return None
     try:
-        bundle = open_bundle(path, wish.passphrase)
+        bundle = open_bundle(path, wish.passphrase, known)
     except InvalidError as error:
         raise UsageError(
             f"there is a file {path}, and no bundle that could be added to: {error}",

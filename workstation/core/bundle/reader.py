@@ -6,7 +6,7 @@ the last seal that is whole counts.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,14 +14,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from workstation.core.bundle import seal, tape
+from workstation.core.bundle import chunks, seal, tape
 from workstation.core.bundle.keys import fingerprint
 from workstation.core.bundle.seal import Found
 from workstation.core.bundle.vault import Vault, unlock
-from workstation.errors import HostError, InvalidError, NotFoundError, UsageError
+from workstation.errors import HostError, InvalidError, LockedError, NotFoundError
 from workstation.model.bundle import BLOCK, Lock, Manifest, StoredFile, StoredLayer
 from workstation.model.layer import Layer
-from workstation.qemu.extent import Extent
+from workstation.qemu import luks
+from workstation.qemu.extent import Container, Extent
 
 SUFFIX = ".vmbundle"
 
@@ -87,19 +88,29 @@ class Bundle:
 
         What fills its last block is zero, and belongs to it.
         """
-        file = self.file(layer, name)
-        if file.form != "plain":
-            raise InvalidError(
-                f"{self.path} is compressed or encrypted: it cannot run from where it is",
-                hint=f"import it: workstation import {self.path}",
-            )
-        return Extent(self.path.absolute(), file.offset, tape.padded(file.size))
+        file, path = self.file(layer, name), self.path.absolute()
+        if not file.in_one_piece:
+            raise InvalidError(f"{name} of the layer {layer} cannot be read where it lies")
+        size = tape.padded(file.size)
+        return Extent(path, file.offset, size, self.container if file.form == "luks" else None)
+
+    @property
+    def container(self) -> Container | None:
+        """What an encrypted bundle's disks lie in."""
+        if self.vault is None:
+            return None
+        return Container(seal.LUKS_AT, f"bundle-{self.manifest.id}", self.vault.disks)
 
 
-def open_bundle(path: Path, passphrase: str = "") -> Bundle:
+Known = Callable[[str], Vault | None]
+"""Gives what opens the bundle with that id, where somebody has unlocked it already."""
+
+
+def open_bundle(path: Path, passphrase: str = "", known: Known | None = None) -> Bundle:
     """Raises NotFoundError, HostError, or InvalidError where it is no bundle, or a changed one.
 
-    Of an encrypted one, raises UsageError where the passphrase is missing or another.
+    Of an encrypted one, raises LockedError where nobody has the key, and UsageError where the
+    passphrase is another.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -108,7 +119,7 @@ def open_bundle(path: Path, passphrase: str = "") -> Bundle:
     except OSError as error:
         raise HostError(f"{path} cannot be opened: {error.strerror}") from error
     try:
-        return _open(path, descriptor, passphrase)
+        return _open(path, descriptor, passphrase, known)
     except OSError as error:
         raise HostError(
             f"{path} cannot be read: {error.strerror}", hint="is the stick still plugged in?"
@@ -135,19 +146,35 @@ def lock_of(path: Path) -> Lock | None:
         return None
 
 
-def unlocked(path: Path, lock: Lock | None, passphrase: str) -> Vault | None:
-    """What opens an encrypted bundle; raises UsageError without its passphrase."""
+def id_of(path: Path) -> str:
+    """What a bundle says that its id is, unchecked; empty where it is none. Raises OSError."""
+    with path.open("rb") as file:
+        return seal.id_of(file.read(2 * BLOCK)[BLOCK:])
+
+
+def unlocked(path: Path, first: bytes, passphrase: str, known: Known | None = None) -> Vault | None:
+    """What opens an encrypted bundle that begins with that block; None for one that is not."""
+    lock = seal.lock_of(first)
     if lock is None:
         return None
-    if not passphrase:
-        raise UsageError(
-            f"{path} is encrypted",
-            hint="import asks for its passphrase, or takes --passphrase-file FILE",
-        )
-    return unlock(lock, passphrase)
+    if passphrase:
+        return unlock(lock, passphrase)
+    if vault := known and known(seal.id_of(first)):
+        return vault
+    raise LockedError(
+        f"{path} is encrypted, and its passphrase is needed",
+        bundle=str(path),
+        hint=f"workstation unlock {path}",
+    )
 
 
-def _open(path: Path, descriptor: int, passphrase: str) -> Bundle:
+def _check_container(path: Path, descriptor: int, vault: Vault) -> None:
+    """QEMU reads that header: it is the one that follows from the key, or none at all."""
+    if chunks.read(descriptor, seal.LUKS_AT, luks.HEADER) != luks.header(vault.disks):
+        raise InvalidError(f"{path} was changed: its disks do not open with its key")
+
+
+def _open(path: Path, descriptor: int, passphrase: str, known: Known | None) -> Bundle:
     size = os.lseek(descriptor, 0, os.SEEK_END)
     first = os.pread(descriptor, 2 * BLOCK, 0)
     check_first_block(path, first)
@@ -155,10 +182,12 @@ def _open(path: Path, descriptor: int, passphrase: str) -> Bundle:
     found = last_seal(path, descriptor, size)
     content = os.pread(descriptor, found.seal.manifest.size, found.seal.manifest.offset)
     seal.check(found.seal, content)
-    vault = unlocked(path, lock, passphrase)
+    vault = unlocked(path, first[BLOCK:], passphrase, known)
     manifest = parse_manifest(vault.open(content) if vault else content, path)
     if first[BLOCK:] != seal.head(manifest.id, lock):
         raise InvalidError(f"{path} was changed: its first member is not as it was written")
+    if vault:
+        _check_container(path, descriptor, vault)
     _check_places(manifest, found, path)
     return Bundle(
         path=path,
@@ -257,8 +286,9 @@ def check_first_block(path: Path, blocks: bytes) -> None:
 def _check_places(manifest: Manifest, found: Found, path: Path) -> None:
     """Every file lies between the first member and the manifest that names it."""
     for _, file in manifest.files():
-        places = [(file.offset, file.size)] if file.form == "plain" else []
+        places = [(file.offset, file.stored)] if file.in_one_piece else []
         places += [(frame.offset, frame.size) for frame in file.frames]
+        least = seal.DISKS_AT if file.form == "luks" else 2 * BLOCK
         for offset, size in places:
-            if offset < 2 * BLOCK or offset + size > found.seal.manifest.offset:
+            if offset < least or offset + size > found.seal.manifest.offset:
                 raise InvalidError(f"{path} is not whole: {file.name} lies outside of it")

@@ -26,7 +26,7 @@ from workstation.model.units import format_size
 WHAT_CAME = Path("what comes through the pipe")
 """What it is called; where it lies meanwhile is nobody's business."""
 
-_PLAIN = re.compile(r"layers/[0-9a-f]{16}/(tpm/)?[^/]+")
+_PLAIN = re.compile(r"layers/[0-9a-f]{16}/(tpm/)?[^/]+(?<!\.luks)")
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,13 @@ class Received:
 
     def used(self, file: StoredFile, chunk: int) -> None:
         """That chunk was read, and is needed no more: the room it took is given back."""
+        if file.form == "plain":
+            return
+        place = (file.offset + chunk * CHUNK, file.length(chunk))
         if file.frames:
-            with self.path.open("r+b") as frame:
-                holes.punch(frame.fileno(), file.frames[chunk].offset, file.frames[chunk].size)
+            place = (file.frames[chunk].offset, file.frames[chunk].size)
+        with self.path.open("r+b") as frame:
+            holes.punch(frame.fileno(), *place)
 
     def taken(self) -> int:
         """Bytes on the disk."""
@@ -117,7 +121,7 @@ class _Receiver:
             raise UsageError(
                 "what comes is encrypted", hint="name a file with it: --passphrase-file FILE"
             )
-        reader.unlocked(WHAT_CAME, lock, passphrase)
+        reader.unlocked(WHAT_CAME, blocks[BLOCK:], passphrase)
 
     def _end(self, block: bytearray) -> None:
         """Two blocks of zeros, of which one has come; and then nothing more."""

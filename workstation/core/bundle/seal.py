@@ -14,9 +14,16 @@ from pydantic import ValidationError
 from workstation.core.bundle import tape
 from workstation.errors import InvalidError
 from workstation.model.bundle import BLOCK, FORMAT, Locator, Lock, Seal
+from workstation.qemu import luks
 
 ENDING = 4 * BLOCK
 """Bytes of a bundle's end: the seal's header, the seal, and the end of the tar."""
+
+LUKS_AT = 3 * BLOCK
+"""Where the container of an encrypted bundle's disks begins: behind `bundle.json`, and a header."""
+
+DISKS_AT = LUKS_AT + luks.HEADER
+"""Where the encrypted bytes of that container begin; they are all the rest of the file."""
 
 _PURPOSE = b"workstation bundle 1\n"
 """What is signed begins with it: the signature is good for nothing else."""
@@ -43,6 +50,14 @@ def head(identity: str, lock: Lock | None = None) -> bytes:
         "what": "a virtual machine; docs/bundle-format.md of workstation says how it is read",
     }
     return filled(json.dumps(what | ({"lock": lock.model_dump()} if lock else {})))
+
+
+def id_of(block: bytes) -> str:
+    """The id that the content of a first member says; empty for none."""
+    try:
+        return str(json.loads(block)["id"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def lock_of(block: bytes) -> Lock | None:

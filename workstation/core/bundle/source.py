@@ -6,11 +6,12 @@ A file that is open can be read to its end, whatever happens to its layer meanwh
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from workstation.core.bundle import chunks, verify
 from workstation.core.bundle.strip import stripped
+from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.verify import Piece
 from workstation.core.store import Store
 from workstation.errors import InvalidError
@@ -30,11 +31,13 @@ class SourceFile:
     """What it must hold; None where nobody has looked yet."""
     stored: StoredFile | None = None
     """Where it lies in the bundle that is open, if it is no file of its own."""
+    vault: Vault | None = field(default=None, repr=False)
+    """What opens it there."""
 
     def read(self, chunk: int) -> bytes | memoryview:
         """One chunk, as it is; good until the calling thread reads its next one."""
         if self.stored:
-            return verify.read_chunk(self.descriptor, Piece(self.stored, chunk))
+            return verify.read_chunk(self.descriptor, Piece(self.stored, chunk, self.vault))
         at = chunk * CHUNK
         return chunks.read_here(self.descriptor, at, min(CHUNK, self.size - at))
 
@@ -98,7 +101,7 @@ def _open(
     if link and name in link.files and not local.exists():
         bundle = store.bundle(link.bundle)
         stored = bundle.file(layer, name)
-        return SourceFile(name, _held(stack, bundle.path), stored.size, known, stored)
+        return SourceFile(name, _held(stack, bundle.path), stored.size, known, stored, bundle.vault)
     descriptor = _held(stack, local)
     return SourceFile(name, descriptor, os.fstat(descriptor).st_size, known)
 

@@ -19,14 +19,17 @@ MANIFEST = "manifest.json"
 SEALED_MANIFEST = "manifest.sealed"
 """The same of a bundle that is encrypted."""
 
+LUKS = "disks.luks"
+"""The second member of an encrypted bundle: how its disks are."""
+
 SEAL = "seal.json"
 
 END = bytes(2 * BLOCK)
 """Two blocks of zeros end a tar."""
 
 NAME = re.compile(
-    r"bundle\.json|manifest\.(json|sealed)|seal\.json"
-    r"|layers/[0-9a-f]{16}/(tpm/)?[a-z0-9][a-z0-9._-]{0,60}(\.(zst|sealed)/[0-9]{6})?"
+    r"bundle\.json|disks\.luks|manifest\.(json|sealed)|seal\.json"
+    r"|layers/[0-9a-f]{16}/(tpm/)?[a-z0-9][a-z0-9._-]{0,60}(\.luks|\.(zst|sealed)/[0-9]{6})?"
 )
 MOST_MEMBERS = 2**20
 
@@ -48,8 +51,8 @@ def padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def file_name(layer: str, name: str) -> str:
-    return f"layers/{layer}/{name}"
+def file_name(layer: str, name: str, *, luks: bool = False) -> str:
+    return f"layers/{layer}/{name}{'.luks' if luks else ''}"
 
 
 def part_name(layer: str, name: str, part: int, *, sealed: bool = False) -> str:

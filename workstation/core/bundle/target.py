@@ -12,6 +12,7 @@ from pathlib import Path
 
 from workstation.core import atomic, media
 from workstation.core.bundle import reader
+from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.writer import BundleWriter
 from workstation.errors import BusyError, HostError, UsageError
 from workstation.model.bundle import Lock
@@ -46,14 +47,16 @@ def check_directory(path: Path) -> Path:
 
 
 @contextmanager
-def new_file(path: Path, identity: str, lock: Lock | None) -> Iterator[BundleWriter]:
+def new_file(
+    path: Path, identity: str, lock: Lock | None = None, vault: Vault | None = None
+) -> Iterator[BundleWriter]:
     """A bundle that is there under its name once the block has ended well, and lasts."""
     path = path.absolute()
     temporary = path.with_name(f".{path.name}.part")
     descriptor = _held(temporary)
     try:
         os.ftruncate(descriptor, 0)
-        yield BundleWriter.begin(descriptor, identity, lock=lock)
+        yield BundleWriter.begin(descriptor, identity, lock=lock, vault=vault)
         _become(temporary, path)
         atomic.sync_directory(path.parent)
     finally:

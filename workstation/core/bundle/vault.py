@@ -1,8 +1,10 @@
 """A bundle behind a passphrase: one random key, locked by scrypt, seals all that is in it.
 
-AES-256-GCM with a random nonce for each piece; a key seals far fewer than the 2^32 pieces that
-NIST SP 800-38D allows one. The passphrase's cost is part of the format: 128 MiB and about half a
-second (RFC 7914, n = 2^17, r = 8, p = 1), whatever a file says.
+Disks, which QEMU reads in place, lie in one LUKS container whose key comes from the bundle's
+(qemu/luks.py). All else is sealed by AES-256-GCM with a random nonce for each piece; a key seals
+far fewer than the 2^32 pieces that NIST SP 800-38D allows one. The passphrase's cost is part of
+the format: 128 MiB and about half a second (RFC 7914, n = 2^17, r = 8, p = 1), whatever a file
+says.
 """
 
 import os
@@ -12,6 +14,8 @@ from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from workstation.errors import InvalidError, UsageError
@@ -31,8 +35,10 @@ class Vault:
     """Seals and opens pieces with a bundle's key."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
-        self._cipher = AESGCM(key)
+        self.key = key
+        self.disks = _part(key, "disks")
+        """The key of the container that the disks lie in."""
+        self._cipher = AESGCM(_part(key, "pieces"))
 
     @classmethod
     def new(cls) -> Self:
@@ -57,7 +63,7 @@ class Vault:
                 hint="take some words that nobody would guess together",
             )
         salt = secrets.token_bytes(16)
-        key = Vault(_derived(passphrase, salt)).seal(self._key)
+        key = Vault(_derived(passphrase, salt)).seal(self.key)
         return Lock(salt=salt.hex(), key=key.hex())
 
 
@@ -68,6 +74,11 @@ def unlock(lock: Lock, passphrase: str) -> Vault:
         return Vault(outer.open(bytes.fromhex(lock.key)))
     except InvalidError as error:
         raise UsageError("that is not the bundle's passphrase", hint="try again") from error
+
+
+def _part(key: bytes, purpose: str) -> bytes:
+    about = f"workstation bundle {purpose}".encode()
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=about).derive(key)
 
 
 def _derived(passphrase: str, salt: bytes) -> bytes:

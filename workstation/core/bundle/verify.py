@@ -13,6 +13,7 @@ from workstation.core.bundle.reader import Bundle
 from workstation.core.bundle.vault import Vault
 from workstation.errors import InvalidError
 from workstation.model.bundle import BLOCK, CHUNK, PART, Frame, Manifest, StoredFile
+from workstation.qemu import luks
 
 Told = Callable[[int], None]
 """Gets bytes that are done; may raise to end the work."""
@@ -46,15 +47,47 @@ def read_chunk(descriptor: int, piece: Piece) -> bytes | memoryview:
     data: bytes | memoryview
     if file.form == "plain":
         data = chunks.read_here(descriptor, file.offset + number * CHUNK, length)
+    elif file.form == "luks":
+        data = _decrypted(descriptor, piece)[:length]
     else:
         frame = file.frames[number]
         data = _unpacked(_opened(descriptor, frame, vault), length)
     if len(data) != length or hashlib.sha256(data).digest() != file.digest(number):
-        raise InvalidError(
-            f"{file.name} is not as it was written, in the 4 MiB from byte {number * CHUNK} on",
-            hint="copy the bundle again from where it was made, or export it again",
-        )
+        raise _damaged(piece)
     return data
+
+
+def check_chunk(descriptor: int, piece: Piece) -> int:
+    """The same without what is in it; returns its bytes. An encrypted disk needs no key."""
+    file, number, _ = piece
+    if file.form != "luks":
+        return len(read_chunk(descriptor, piece))
+    known = bytes.fromhex(file.encrypted[64 * number : 64 * number + 64])
+    if hashlib.sha256(_as_it_lies(descriptor, piece)).digest() != known:
+        raise _damaged(piece)
+    return file.length(number)
+
+
+def _damaged(piece: Piece) -> InvalidError:
+    where = f"in the 4 MiB from byte {piece.number * CHUNK} on"
+    return InvalidError(
+        f"{piece.file.name} is not as it was written, {where}",
+        hint="copy the bundle again from where it was made, or export it again",
+    )
+
+
+def _as_it_lies(descriptor: int, piece: Piece) -> memoryview:
+    file, number, _ = piece
+    size = tape.padded(file.length(number))
+    return chunks.read_here(descriptor, file.offset + number * CHUNK, size)
+
+
+def _decrypted(descriptor: int, piece: Piece) -> bytes:
+    file, number, vault = piece
+    if vault is None:
+        raise InvalidError(f"{file.name} is encrypted in a bundle that is not")
+    sector = (file.offset + number * CHUNK - seal.DISKS_AT) // luks.SECTOR
+    return luks.decrypt(vault.disks, _as_it_lies(descriptor, piece), sector)
 
 
 def _opened(descriptor: int, frame: Frame, vault: Vault | None) -> bytes | memoryview:
@@ -84,7 +117,7 @@ def check_content(bundle: Bundle, files: Iterable[StoredFile], told: Told) -> No
     with opened(bundle) as descriptor, chunks.workers() as workers:
 
         def check(piece: Piece) -> int:
-            return len(read_chunk(descriptor, piece))
+            return check_chunk(descriptor, piece)
 
         for done in workers.map(check, pieces(files, bundle.vault)):
             told(done)
@@ -93,6 +126,13 @@ def check_content(bundle: Bundle, files: Iterable[StoredFile], told: Told) -> No
 def check_all(bundle: Bundle, told: Told) -> None:
     """Every byte of the file: its structure, and the content of all that was ever written."""
     check_content(bundle, check_structure(bundle), told)
+
+
+_BEGINNING = [
+    tape.Member(tape.HEAD, BLOCK, BLOCK),
+    tape.Member(tape.LUKS, seal.LUKS_AT, luks.HEADER),
+]
+"""What no manifest names; who opens a bundle has compared it already."""
 
 
 # -- structure ----------------------------------------------------------------------
@@ -145,7 +185,7 @@ def _check_generation(
     manifest = reader.parse_manifest(content, bundle.path)
     expected = set(_expected(manifest))
     for file in seen[:-1]:
-        if file.name == tape.HEAD and file.offset == BLOCK:
+        if file in _BEGINNING[: 2 if bundle.vault else 1]:
             continue
         if file not in expected:
             raise InvalidError(f"{bundle} was changed: {file.name} is named nowhere")
@@ -164,9 +204,9 @@ def _place(file: StoredFile) -> tuple[int, int]:
 def _expected(manifest: Manifest) -> Iterator[tape.Member]:
     """The members that may hold the files of a manifest; the same content is there only once."""
     for layer, file in manifest.files():
-        if file.form == "plain":
-            name = tape.file_name(layer, file.name)
-            yield tape.Member(name, file.offset, file.size)
+        if file.in_one_piece:
+            name = tape.file_name(layer, file.name, luks=file.form == "luks")
+            yield tape.Member(name, file.offset, file.stored)
         for part, first in enumerate(range(0, len(file.frames), PART)):
             frames = file.frames[first : first + PART]
             name = tape.part_name(layer, file.name, part, sealed=file.form == "sealed")

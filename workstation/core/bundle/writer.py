@@ -14,6 +14,7 @@ from workstation.core.bundle import seal, tape
 from workstation.core.bundle.pipe import Outlet
 from workstation.core.bundle.vault import Vault
 from workstation.model.bundle import Lock, Manifest
+from workstation.qemu import luks
 
 
 class BundleWriter:
@@ -32,11 +33,14 @@ class BundleWriter:
         identity: str,
         *,
         lock: Lock | None = None,
+        vault: Vault | None = None,
         pipe: Outlet | None = None,
     ) -> "BundleWriter":
         """A new bundle with that id; with a lock, what it locks seals all that is in it."""
         writer = cls(descriptor, pipe=pipe)
         writer.add(tape.HEAD, seal.head(identity, lock))
+        if vault:
+            writer.add(tape.LUKS, luks.header(vault.disks))
         return writer
 
     def add(self, name: str, content: bytes) -> int:

@@ -141,6 +141,7 @@ class Sender:
                 place,
                 partial(self._part, self._done, drive.size),
                 options=options,
+                reads=drive.files,
             )
             self._tell(before + drive.size)
 
