@@ -41,7 +41,7 @@ FAMILIES = {
     "guests": "exec ssh cp ssh-config wait setup",
     "layers": "snapshot revert golden reset-demo suspend clone history snapshots squash compact"
     " store",
-    "carry": "export import open settle inspect trust",
+    "carry": "export import open settle unlock inspect trust",
     "images": "profile images",
     "host": "doctor completion",
 }

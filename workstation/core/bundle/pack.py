@@ -96,6 +96,8 @@ class Packer:
         if not file.size:
             return False
         is_memory = layer.memory is not None and file.name == layer.memory.name
+        if self._compress and self._vault is None:
+            return True
         return is_memory or (self._vault is not None and file.name not in staying_disks(layer))
 
     def _in_one_piece(self, layer: Layer, file: SourceFile) -> StoredFile:
