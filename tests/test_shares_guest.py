@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-async def test_a_share_shows_a_file_and_holds_snapshots_back_while_it_is_mounted(
+async def test_a_share_shows_a_file_and_is_put_away_for_a_snapshot(
     station: Workstation, home: Path
 ) -> None:
     docs, work = home / "docs", home / "work"
@@ -43,6 +43,8 @@ async def test_a_share_shows_a_file_and_holds_snapshots_back_while_it_is_mounted
         assert await asyncio.to_thread((work / "new").read_text) == "back\n"
         assert not (docs / "new").exists()
 
+        # Without an agent nobody unmounts them: the snapshot is refused, and says the way out.
+        await shell.run("systemctl stop qemu-guest-agent", PATIENCE)
         for attempt in (station.layers.snapshot("d", "a"), station.layers.suspend("d")):
             with pytest.raises(NotAllowedError, match="while a share is in use") as caught:
                 await attempt
@@ -53,6 +55,23 @@ async def test_a_share_shows_a_file_and_holds_snapshots_back_while_it_is_mounted
         size = "cat /sys/block/vda/size"
         assert int(await shell.run(size, PATIENCE)) * 512 == 7 * 2**30
         await station.layers.snapshot("d", "disks", memory=False)
-        await shell.run("umount /mnt/docs /mnt/work", PATIENCE)
+
+        # With one they are away for that moment.
+        await shell.run("systemctl start qemu-guest-agent", PATIENCE)
+        await station.guests.wait_for("d", "agent", timeout=PATIENCE)
+        await shell.run("cd /mnt/work", PATIENCE)
+        with pytest.raises(NotAllowedError, match="uses the share “work”"):
+            await station.layers.snapshot("d", "a")
+        await shell.run("cd /", PATIENCE)
         await station.layers.snapshot("d", "a")
+        assert await shell.run("cat /mnt/docs/hello /mnt/work/new") == "from the host\nback"
+        assert "Read-only" in await shell.run("touch /mnt/docs/new 2>&1")
+        # What is mounted at each boot is mounted after a resume.
+        line = "docs /mnt/docs 9p nofail,ro,trans=virtio 0 0"
+        await shell.run(f"echo '{line}' >>/etc/fstab", PATIENCE)
+        await station.layers.suspend("d")
+    await station.start("d", force=True)
+    async with Root.on(station, "d") as shell:
+        again = "until grep -q /mnt/docs /proc/mounts; do sleep 0.2; done; cat /mnt/docs/hello"
+        assert await shell.run(again, PATIENCE) == "from the host"
     assert station.view("d").state == "running"

@@ -17,6 +17,12 @@ async def check_memory(machine: Machine, monitor: Monitor, hint: str) -> None:
     what = "while a share is in use" if shared else "now"
     raise NotAllowedError(
         f"the memory of “{machine.name}” cannot be saved {what}",
-        hint=f"unmount the share in the guest (umount); {hint}" if shared else hint,
+        hint=f"{_way_out(reasons)}; {hint}" if shared else hint,
         details="\n".join(map(str, reasons)),
     )
+
+
+def _way_out(reasons: list[str]) -> str:
+    if any("vhost-user-fs" in reason for reason in reasons):
+        return "a share of mode virtiofs is always in the way: give it mode 9p, at the next start"
+    return "unmount the share in the guest (umount), or run qemu-guest-agent there, which does that"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from workstation.core.check import Checked, check
 from workstation.core.collect import collect, collect_quietly
 from workstation.core.compact import compact
 from workstation.core.guest import hosts
+from workstation.core.guest.shares import put_away
 from workstation.core.mend import Pending, mend, moving
 from workstation.core.squash import squash
 from workstation.core.store import Store
@@ -118,7 +119,8 @@ class Layers:
                 moves.check_new_tag(name, self.names_of(name), wish.tag)
             if machine.pair():
                 told = _told(progress)
-                layer = await freeze.freeze_live(machine, self.store, wish, told)
+                async with put_away(machine) if wish.memory else nullcontext():
+                    layer = await freeze.freeze_live(machine, self.store, wish, told)
             else:
                 layer = await freeze.freeze_at_rest(machine, self.store, wish)
         self._warn_of_length(name, layer)
@@ -145,7 +147,10 @@ class Layers:
             await mend(machine, self.store)
             monitor = freeze.monitor_of(machine)
             running = await freeze.is_running(monitor)
-            async with moving(machine, self.store, Pending(running=running)):
+            async with (
+                put_away(machine),
+                moving(machine, self.store, Pending(running=running)),
+            ):
                 await moves.suspend(machine, monitor, _told(progress))
                 await verbs.end(machine, station.settings.timeouts, "suspend")
 

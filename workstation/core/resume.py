@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from workstation.core import heads
 from workstation.core.agent import set_clock
+from workstation.core.guest.shares import mount_again
 from workstation.core.in_force import in_force
 from workstation.core.machine import Machine
 from workstation.core.store import ORIGIN, Source, Store
@@ -167,5 +168,6 @@ async def finish_resume(machine: Machine, monitor: Monitor) -> None:
         )
     await go_on(machine, monitor)
     machine.errand(set_clock(machine, monitor))
+    machine.errand(mount_again(machine))
     machine.poke()
     await machine.until(lambda view: view.state is not State.STARTING)
