@@ -51,6 +51,19 @@ CASES: dict[str, tuple[str, list[str], tuple[int, int]]] = {
     "save and restore": ("a\x1b7\x1b[3;3Hb\x1b8c", ["ac", "", "  b"], (2, 0)),
     "insert mode": ("abc\r\x1b[4hX\x1b[4l", ["Xabc"], (1, 0)),
     "origin mode": ("\x1b[2;4r\x1b[?6h\x1b[1;1Ha", ["", "a"], (1, 1)),
+    "origin mode brings the cursor home": (
+        "\x1b[2;4r\x1b[3;3Ha\x1b[?6hb\x1b[3;3Hc\x1b[?6ld",
+        ["d", "b", "  a", "  c"], (1, 0)),
+    "up and down stop at the margins": (
+        "\x1b[2;4r\x1b[3;3H\x1b[9Aa\x1b[9Bb\x1b[9Fc\x1b[9Ed", ["", "c a", "", "d  b"], (1, 3)),
+    "up and down beyond the margins": (
+        "\x1b[2;4r\x1b[1;3Ha\x1b[9Bb\x1b[5;3Hc\x1b[9Ad",
+        ["  a", "   d", "", "   b", "  c"], (4, 1)),
+    "up above them, down below them": (
+        "\x1b[3;4r\x1b[2;1H\x1b[9Aa\x1b[5;1H\x1b[9Bb", ["a", "", "", "", "b"], (1, 4)),
+    "ICH and DCH above the margins": (
+        "\x1b[2;4r\x1b[Habcd\x1b[2G\x1b[2@\x1b[6G\x1b[P", ["a  bc"], (5, 0)),
+    "SD and SU by 0": ("a\r\nb\x1b[0T\x1b[0T\x1b[0S", ["", "a", "b"], (1, 1)),
     "line drawing": ("\x1b(0lqk\x1b(B", ["┌─┐"], (3, 0)),
     "shift out": ("\x1b)0\x0eq\x0fq", ["─q"], (2, 0)),
     "alternate screen": ("main\x1b[?1049h\x1b[Halt\x1b[?1049l", ["main"], (4, 0)),
@@ -95,6 +108,12 @@ def test_how_it_is_cut_into_pieces_changes_nothing(name: str, size: int) -> None
         pieces.feed(data[start : start + size])
     assert cells_of(pieces) == cells_of(whole)
     assert pieces.port.cursor == whole.port.cursor
+
+
+def test_a_saved_cursor_comes_back_with_its_origin_mode() -> None:
+    """As xterm has it; not all that call themselves so."""
+    terminal = screen("\x1b[2;4r\x1b[?6h\x1b[2;3H\x1b7\x1b[?6l\x1b8a\x1b[Hb")
+    assert [row.rstrip() for row in rows_of(terminal)] == ["", "b", "  a"]
 
 
 def style(terminal: Emulator, x: int = 0) -> object:

@@ -14,6 +14,7 @@ from bittty.terminals.base import Terminal
 from bittty.terminals.scrollback import MemoryScrollback, ScrollbackLine
 from bittty.video import Line
 
+from workstation.core.terminal.corrections import correct
 from workstation.core.terminal.keys import Stroke, send
 
 LEAST = 2
@@ -136,6 +137,7 @@ class Emulator(Terminal):
         self._skipping = 0
         self._wire = _Wire()
         self._unplug()
+        correct(board)
         board.host.attach(self._wire)
         self.attach()
         # Combining marks join what they follow, and take no column of their own.
