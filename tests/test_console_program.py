@@ -19,7 +19,6 @@ from tests.test_guest import awake, small
 from workstation.core import serial
 from workstation.core.terminal.emulator import Emulator
 from workstation.core.workstation import Workstation
-from workstation.errors import WorkstationError
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("with_appliance")]
 
@@ -169,31 +168,18 @@ async def test_a_guest_that_prints_without_end_and_unwatched_fills_no_disk(
     assert serial.size(machine.serial_log) > 50_000
 
 
-@pytest.mark.long
-async def test_a_virtio_console_is_a_line_like_the_serial_one(station: Workstation) -> None:
-    boot = {
-        "kernel": "appliance/vmlinuz",
-        "initrd": "appliance/initrd",
-        "command_line": "console=tty0 quiet nokaslr mitigations=off cryptomgr.notests",
-    }
-    profile = small(devices={"console": "virtio"}, display={"adapter": "std"}, boot=boot, ready="")
-    await station.create("one", profile)
-    await station.start("one")
-    script = "modprobe virtio_console; (echo he''re; read x; echo got-$x) </dev/hvc0 >/dev/hvc0"
-
-    async def prompted() -> None:
-        """Its shell takes what is typed once its prompt is on the screen."""
-        while True:
-            with contextlib.suppress(WorkstationError):  # still a picture, or nothing
-                if "~#" in await station.screens.text("one"):
-                    return
-            await asyncio.sleep(0.2)
-
-    await asyncio.wait_for(prompted(), 60)
-    await station.screens.type("one", f"{script}\n")
-    await station.wait_text("one", "here", timeout=60)
-    reader, writer = await asyncio.open_unix_connection(str(station.paths.machine("one").serial))
-    writer.write(b"ping\n")
-    await station.wait_text("one", "got-ping", timeout=20)
-    writer.close()
-    assert reader
+async def test_a_virtio_console_is_a_line_like_the_serial_one(
+    station: Workstation, environ: dict[str, str]
+) -> None:
+    await awake(station, "one", small(devices={"console": "virtio"}))
+    async with window(environ) as shown:
+        await shown.sees("appliance:~#")
+        await shown.run("tty", "/dev/hvc0")
+        shown.press("\x1cz")
+        await shown.sees("stty rows 29 cols 90")
+        shown.press("seq 1 60 >/tmp/numbers; vi /tmp/numbers\r")
+        await shown.sees("- /tmp/numbers 1/60")
+        rows = shown.rows()
+        assert [row.strip() for row in rows[:28]] == [str(number) for number in range(1, 29)]
+        shown.press(":q!\r\x1d")
+        await shown.sees("MACHINES")

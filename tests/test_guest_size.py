@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,7 +64,26 @@ async def test_the_agent_sets_the_serial_lines_size(machine: MachinePaths) -> No
     agent = FakeAgent(0)
     assert await told(machine, agent)
     asked = next(call for call in agent.asked if call["execute"] == "guest-exec")
-    assert "stty -F /dev/ttyS0 rows 29 cols 100" in asked["arguments"]["arg"][1]
+    script = asked["arguments"]["arg"][1]
+    assert "stty -F /dev/ttyS0 rows 29 cols 100" in script
+    assert "stty -F /dev/hvc0 rows 29 cols 100" in script
+
+
+@pytest.mark.parametrize(("works", "code"), [("ttyS0", 0), ("hvc0", 0), ("ttyu0", 0), ("", 1)])
+async def test_the_script_is_well_when_one_of_the_lines_took_it(
+    machine: MachinePaths, tmp_path: Path, works: str, code: int
+) -> None:
+    """A real shell runs it; stty is another."""
+    agent = FakeAgent(0)
+    await told(machine, agent)
+    asked = next(call for call in agent.asked if call["execute"] == "guest-exec")
+    stty = tmp_path / "stty"
+    stty.write_text(f'#!/bin/sh\n[ "$2" = "/dev/{works}" ] && echo "$@"\n')
+    stty.chmod(0o755)
+    argv = (asked["arguments"]["path"], *asked["arguments"]["arg"])
+    done = subprocess.run(argv, env={"PATH": str(tmp_path)}, capture_output=True, check=False)
+    assert done.returncode == code
+    assert done.stdout.decode().strip().endswith("rows 29 cols 100" if works else "")
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,19 @@ class Guest:
     """QEMU with the appliance in it, its serial line and its monitor."""
 
     def __init__(
-        self, image: Image, *options: str, machine: str = "q35", memory: int = 128
+        self,
+        image: Image,
+        *options: str,
+        machine: str = "q35",
+        memory: int = 128,
+        virtio: bool = False,
     ) -> None:
+        """`virtio` makes its line a virtio console."""
+        line = (
+            ("-device", "virtio-serial-pci", "-device", "virtconsole,chardev=serial,nr=0")
+            if virtio
+            else ("-serial", "chardev:serial")
+        )
         self._serial, serial = socket.socketpair()
         monitor_socket, monitor = socket.socketpair()
         self._text = b""
@@ -59,7 +70,7 @@ class Guest:
                 *("-kernel", str(image.path / "vmlinuz"), "-initrd", str(image.path / "initrd")),
                 *("-append", f"{COMMAND_LINE} hostname=demo"),
                 *("-chardev", f"socket,id=serial,fd={serial.fileno()}"),
-                *("-serial", "chardev:serial"),
+                *line,
                 *("-chardev", f"socket,id=monitor,fd={monitor.fileno()}"),
                 *("-mon", "chardev=monitor,mode=control"),
                 *("-device", "VGA", "-device", "pvpanic", "-action", "panic=pause"),
@@ -276,6 +287,19 @@ def test_a_shell_without_disk_and_network_works_as_a_terminal_does(boot: Boot) -
     assert "appliance ready" not in guest.until(f"(?s)(.*){PROMPT}")[1]
     guest.type("poweroff\n")
     assert guest.ended() == 0
+
+
+def test_a_virtio_console_has_a_shell_too(boot: Boot) -> None:
+    guest = boot(virtio=True)
+    guest.boot()
+    assert guest.run("tty; echo $TERM; stty size") == "/dev/hvc0\nxterm-256color\n24 500\n"
+    guest.type("echo $((6*7)); sleep 1000\n")
+    guest.until(r"42\r\n")
+    guest.type("\x03")
+    guest.until(PROMPT)
+    assert guest.run("stty rows 40 cols 132; stty size") == "40 132\n"
+    guest.type("exit\n")
+    assert "appliance ready" not in guest.until(f"(?s)(.*){PROMPT}")[1]
 
 
 @pytest.mark.parametrize(

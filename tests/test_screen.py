@@ -139,7 +139,7 @@ async def test_the_guest_gets_what_is_typed_and_its_answer_is_read_from_the_pixe
 
 async def input_events(shell: Shell, file: str) -> list[Event]:
     """Type, code and value of what a guest's input device has said (Linux' input.h)."""
-    dump = await shell.run(f"hexdump -v -e '1/1 \"%02x\"' {file}")
+    dump = await shell.run(f"od -An -v -tx1 {file}")
     data = bytes.fromhex("".join(dump.split()))
     whole = len(data) // EVENT.size * EVENT.size
     return [(kind, code, value) for _, _, kind, code, value in EVENT.iter_unpack(data[:whole])]

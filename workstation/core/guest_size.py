@@ -12,6 +12,9 @@ _SECONDS = 3.0
 
 _POLL = 0.05
 
+_TERMINALS = ("-F /dev/ttyS0", "-F /dev/hvc0", "-f /dev/ttyu0")
+"""A 16550 and a virtio console under Linux, a 16550 under a BSD: whichever is there."""
+
 
 def command(columns: int, rows: int) -> str:
     """What does it at a prompt of the guest's, for its own terminal."""
@@ -24,7 +27,8 @@ async def tell(paths: MachinePaths, columns: int, rows: int) -> bool:
     The kernel then tells the program in front, as when a window changes its size (SIGWINCH).
     """
     told = command(columns, rows).removeprefix("stty ")
-    script = f"stty -F /dev/ttyS0 {told} 2>/dev/null || stty -f /dev/ttyu0 {told}"
+    each = (f"stty {terminal} {told} 2>/dev/null && done=0" for terminal in _TERMINALS)
+    script = f"done=1; {'; '.join(each)}; exit $done"
     try:
         async with talking(paths) as agent:
             started = await agent.execute("guest-exec", path="/bin/sh", arg=["-c", script])
