@@ -1,6 +1,8 @@
 """A directory of this computer in a real guest, and what that means for its snapshots."""
 
 import asyncio
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,52 @@ async def test_a_share_shows_a_file_and_is_put_away_for_a_snapshot(
         again = "until grep -q /mnt/docs /proc/mounts; do sleep 0.2; done; cat /mnt/docs/hello"
         assert await shell.run(again, PATIENCE) == "from the host"
     assert station.view("d").state == "running"
+
+
+ADAPTER = """#!/bin/sh
+# QEMU 7.2's own virtiofsd, called as the later one is.
+case $1 in
+    --help) echo "--shared-dir --readonly" ;;
+    *) exec {program} -o source="${{1#--shared-dir=}}" -o sandbox=chroot "$2" ;;
+esac
+"""
+
+
+def a_virtiofsd(place: Path) -> bool:
+    """One that is called as virtiofsd 1.10 is, at that place; whether there is any."""
+    old = Path("/usr/lib/qemu/virtiofsd")
+    if shutil.which("virtiofsd"):
+        return True
+    if os.geteuid() or not old.exists():  # the old one does not run for ordinary users
+        return False
+    place.mkdir()
+    (place / "virtiofsd").write_text(ADAPTER.format(program=old))
+    (place / "virtiofsd").chmod(0o755)
+    return True
+
+
+async def test_a_share_by_virtiofs(
+    station: Workstation, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not a_virtiofsd(home / "programs"):
+        pytest.skip("there is no virtiofsd that runs here")
+    monkeypatch.setenv("PATH", f"{home / 'programs'}:{os.environ['PATH']}")
+    work = home / "work"
+    work.mkdir()
+    (work / "hello").write_text("from the host\n")
+    shares = [{"path": str(work), "tag": "work", "mode": "virtiofs", "writable": True}]
+    await station.create("d", debian(shares=shares, cpu={"cores": 1}))
+    await station.start("d", force=True)
+    await station.wait_ready("d", timeout=PATIENCE)
+    async with Root.on(station, "d") as shell:
+        assert isinstance(shell, Root)
+        await shell.log_in()
+        await shell.run("mount -t virtiofs work /mnt", PATIENCE)
+        assert await shell.run("cat /mnt/hello") == "from the host"
+        await shell.run("echo back >/mnt/new; sync", PATIENCE)
+        assert await asyncio.to_thread((work / "new").read_text) == "back\n"
+        with pytest.raises(NotAllowedError, match="while a share is in use") as caught:
+            await station.layers.snapshot("d", "a")
+        assert "mode 9p" in caught.value.hint
+        await station.layers.snapshot("d", "disks", memory=False)
+    await station.kill("d")

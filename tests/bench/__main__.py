@@ -26,6 +26,7 @@ ROWS = {
     "thumbnails": "guest_screen:thumbnails",
     "snapshot": "layers:snapshot",
     "revert": "layers:revert",
+    "create": "making:create",
     "clone": "layers:clone",
     "chain": "layers:chain",
     "export": "carry:export",
