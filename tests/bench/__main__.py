@@ -29,6 +29,7 @@ ROWS = {
     "create": "making:create",
     "clone": "layers:clone",
     "chain": "layers:chain",
+    "reads": "layers:reads",
     "export": "carry:export",
     "import": "carry:import_",
     "open": "inplace:open_",

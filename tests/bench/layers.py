@@ -30,6 +30,8 @@ NAME = "vm"
 USED = 1024
 """MiB that the guest really uses."""
 CHAINS = (1, 8, 32)
+LONGER = (1, 8, 32, 64)
+READS = 20_000
 COMMANDS = {
     "read": "cat /data/read >/dev/null",
     "written": "for i in 1 2 3 4 5 6 7 8; do cat /part; done >/data/write; sync",
@@ -247,6 +249,54 @@ async def chain() -> list[Figure]:
                         Figure(f"chain of {wanted:2} layers: 64 MiB {what}", Series(took))
                     )
     return figures
+
+
+async def reads() -> list[Figure]:
+    """The same without a guest, whose own work hides what a chain costs, and longer."""
+    taken: dict[int, list[float]] = {length: [] for length in LONGER}
+    with home() as place:
+        top = await asyncio.to_thread(_stack, place.directory)
+        for turn in range(3):
+            for length in LONGER:
+                progress(f"reading through {length} layers: {turn + 1} of 3")
+                taken[length].append(await asyncio.to_thread(_read_through, top[length]))
+    first = Series(taken[LONGER[0]])
+    return [
+        Figure(
+            f"chain of {length:2} layers: {READS} reads of 4 KiB", Series(took),
+            raw=first, raw_name="the same through one",
+        )
+        for length, took in taken.items()
+    ]  # fmt: skip
+
+
+def _stack(directory: Path) -> dict[int, Path]:
+    """Overlays by their height on a base whose data they show; each holds a little of its own."""
+    options = ("-q", "-f", "qcow2")
+    below = directory / "0.qcow2"
+    subprocess.run(["qemu-img", "create", *options, below, "1G"], check=True)
+    subprocess.run(
+        ["qemu-io", "-c", "write -P 7 0 512M", below], check=True, stdout=subprocess.DEVNULL
+    )
+    stack = {}
+    for height in range(1, max(LONGER) + 1):
+        stack[height] = directory / f"{height}.qcow2"
+        backing = ("-F", "qcow2", "-b", below)
+        subprocess.run(["qemu-img", "create", *options, *backing, stack[height]], check=True)
+        write = f"write -P 1 {height * 2 % 512}M 64k"
+        subprocess.run(
+            ["qemu-io", "-c", write, stack[height]], check=True, stdout=subprocess.DEVNULL
+        )
+        below = stack[height]
+    return stack
+
+
+def _read_through(file: Path) -> float:
+    options = ("-t", "none", "-c", str(READS), "-d", "1", "-s", "4k", "-S", "64k")
+    with Clock() as clock:
+        words = ["qemu-img", "bench", *options, file]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return clock.seconds
 
 
 async def _timed(station: Workstation, command: str) -> float:

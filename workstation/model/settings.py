@@ -43,5 +43,6 @@ class Settings(Section):
     """Opens the menu of a guest's screen."""
     graphics: Literal["auto", "kitty", "sixel", "blocks"] = "auto"
     """How a guest's screen is drawn: by what the terminal says it has, or by this all the same."""
-    longest_chain: Annotated[int, Field(ge=1, le=1000, strict=True)] = 16
-    """Layers that a machine may stand on before every further snapshot brings a warning."""
+    longest_chain: Annotated[int, Field(ge=1, le=1000, strict=True)] = 32
+    """Layers that a machine may stand on before every further snapshot brings a warning: up to so
+    many, reading was no slower than through one (docs/figures.md)."""
