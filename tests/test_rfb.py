@@ -160,6 +160,18 @@ async def test_what_comes_besides_pixels_is_kept() -> None:
         assert (client.cursor.hot_x, client.absolute, client.caps_lock) == (1, False, True)
 
 
+async def test_a_pointer_that_changes_is_told_and_nothing_of_the_picture_is_lost() -> None:
+    whole = update(rectangle((0, 0, 4, 2), Encoding.RAW, RED * 8))
+    shape = update(rectangle((0, 0, 9, 1), Encoding.CURSOR, GREEN * 9 + b"\x81\x80"))
+    part = update(rectangle((0, 0, 1, 1), Encoding.RAW, GREEN))
+    async with connected(whole, shape, part) as client:
+        assert await client.update() == [Box(0, 0, 4, 2)] * 2
+        assert await client.update() == []
+        assert client.cursor
+        assert client.cursor.pixels[3::4] == bytes((255, 0, 0, 0, 0, 0, 0, 255, 255))
+        assert await client.update() == [Box(0, 0, 1, 1)]
+
+
 async def test_keys_and_pointer_are_sent_as_qemu_takes_them() -> None:
     got = asyncio.Queue[bytes]()
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tests.bench.echo_front import NAME
 from tests.bench.home import Home, home, progress
 from tests.bench.measure import Clock, Figure, Series, in_turns
 from tests.bench.terminal import Terminal
+from tests.test_terminal_fuzz import noise
 from workstation.core.terminal.emulator import Emulator
 
 ROUNDS = 7
@@ -41,6 +42,9 @@ LINES = b"".join(
 )
 """About a megabyte of what a chatty service prints."""
 
+NOISE = b"".join(noise(random.Random(seed), 10_000) for seed in range(20))
+"""Half random bytes, half pieces of sequences in any order."""
+
 
 async def emulator() -> list[Figure]:
     """Our adapter, beside the engine fed as it is."""
@@ -54,19 +58,23 @@ async def emulator() -> list[Figure]:
         return _timed(board.feed_host_data)
 
     mine, other = await in_turns("emulator", ours, raw, ROUNDS)
+    noisy = Series([_timed(Emulator(80, 24).feed, NOISE) for _ in range(ROUNDS)])
     return [
         Figure(
             "console, 1 MB of coloured lines emulated", mine, raw=other,
             raw_name="bittty alone, without scrollback", limit=1.0,
-        )
+        ),
+        # 10 MB in 60 s. bittty alone takes a minute for one: strings that do not end.
+        Figure("console, 1 MB of noise emulated", noisy, limit=6.0),
     ]  # fmt: skip
 
 
-def _timed(feed: object) -> float:
+def _timed(feed: Callable[[bytes], object], printed: bytes = LINES) -> float:
+    """Seconds a megabyte."""
     with Clock() as clock:
-        for start in range(0, len(LINES), PIECE):
-            feed(LINES[start : start + PIECE])  # type: ignore[operator]
-    return clock.seconds * 1e6 / len(LINES)
+        for start in range(0, len(printed), PIECE):
+            feed(printed[start : start + PIECE])
+    return clock.seconds * 1e6 / len(printed)
 
 
 class Guest:

@@ -21,7 +21,12 @@ from workstation.ui.widgets.thumbnail import PERIOD
 SECONDS = 8
 THUMBNAILS = 10
 THUMBNAIL = (36, 10)
-GRAPHICS = "\x1b_Gi=31;OK\x1b\\\x1b[6;20;10t"
+KINDS = {
+    "half blocks": "\x1b[?62c",
+    "kitty graphics": "\x1b_Gi=31;OK\x1b\\\x1b[6;20;10t\x1b[?62c",
+    "sixel graphics": "\x1b[6;20;10t\x1b[?62;4c",
+}
+"""What the terminal answers."""
 
 
 class Answering(Terminal):
@@ -37,19 +42,21 @@ class Answering(Terminal):
 async def frames() -> list[Figure]:
     figures = []
     for mode, limit in (("boxes", 1 / 25), ("full", 1 / 15)):
-        for kind, answer in (("half blocks", ""), ("kitty graphics", GRAPHICS)):
+        for kind, answer in KINDS.items():
             progress(f"frames: {mode}, {kind}")
-            wall, cpu, size = await _measured(mode, answer)
+            wall, cpu, size = await _measured(mode, kind, answer)
             words = {"boxes": "changing boxes", "full": "full redraw"}[mode]
             name = f"screen 1024x768, {words}, {kind}"
             figures += [
-                Figure(f"{name}: a frame", Series([wall]), limit=None if answer else limit),
+                Figure(
+                    f"{name}: a frame", Series([wall]), limit=None if "graphics" in kind else limit
+                ),
                 Figure(f"{name}: CPU a frame ({size / 1000:.0f} kB)", Series([cpu])),
             ]
     return figures
 
 
-async def _measured(mode: str, answer: str) -> tuple[float, float, float]:
+async def _measured(mode: str, kind: str, answer: str) -> tuple[float, float, float]:
     """Seconds, seconds of the program's CPU, and bytes written, of one frame."""
     with home() as place, tempfile.TemporaryDirectory(prefix="ws-") as directory:
         socket = str(Path(directory) / "vnc.sock")
@@ -61,8 +68,8 @@ async def _measured(mode: str, answer: str) -> tuple[float, float, float]:
             await it.shows("sales-demo", "build-box")
             it.press("g")
             await it.until(lambda it: "\x1b_Gi=31" in it.written)
-            it.press(f"{answer}\x1b[?62;4c")
-            await it.until(lambda it: "kitty graphics" in it.text if answer else "▀" in it.text)
+            it.press(answer)
+            await it.until(lambda it: (kind if "graphics" in kind else "▀") in it.text)
             it.forget()
             first, cpu, begun = counted(), it.cpu_seconds(), time.perf_counter()
             await asyncio.sleep(SECONDS)

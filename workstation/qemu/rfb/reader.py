@@ -17,6 +17,10 @@ WORK = 4 * LARGEST_AREA
 """Pixels that one update may touch: a server that copies and copies must not keep us busy."""
 
 
+_OPACITY = [bytes(255 * (bits >> bit & 1) for bit in range(7, -1, -1)) for bits in range(256)]
+"""Of the eight pixels that a byte of a pointer's mask is about."""
+
+
 class ProtocolError(Exception):
     """The server said what no server of this protocol says."""
 
@@ -127,14 +131,13 @@ class Reader:
     async def _cursor(self, hot_x: int, hot_y: int, width: int, height: int) -> None:
         if max(width, height) > LARGEST_CURSOR:
             raise ProtocolError(f"a pointer of {width}x{height}")
+        self._spend(width * height)
         pixels = bytearray(await self.exactly(width * height * BYTES))
         line = (width + 7) // 8
         mask = await self.exactly(line * height)
-        pixels[3::BYTES] = bytes(
-            255 if mask[y * line + x // 8] & (0x80 >> x % 8) else 0
-            for y in range(height)
-            for x in range(width)
-        )
+        rows = (mask[at : at + line] for at in range(0, len(mask), line or 1))
+        seen = (b"".join(_OPACITY[bits] for bits in row)[:width] for row in rows)
+        pixels[3::BYTES] = b"".join(seen)
         self.cursor, self.news = Cursor(width, height, hot_x, hot_y, bytes(pixels)), True
 
     # -- pixels -------------------------------------------------------------
