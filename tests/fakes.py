@@ -246,9 +246,6 @@ class FakeWorkstation(Workstation):
         self.sessions[name] = FakeSession(self.serial.get(name, b""), link)
         return self.sessions[name]
 
-    def qemu_log_tail(self, name: str) -> str:
-        return ""
-
     async def host_facts(self) -> HostFacts:
         return self.facts
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Shell, eventually, tiny
 from tests.test_guest import awake, fetch, free_port, small
+from workstation.core.verbs import log_tail
 from workstation.core.workstation import Workstation
 from workstation.errors import MonitorError, NotAllowedError, NotFoundError, UsageError
 from workstation.model.change import Effect, When
@@ -75,7 +76,7 @@ async def test_disks_of_a_machine_that_is_off(station: Workstation) -> None:
     )
     assert when(effects) == {"drives[0].size": When.NEXT, "drives[1]": When.NEXT}
     await station.start("one")
-    assert station.qemu_log_tail("one") == ""
+    assert log_tail(station.machine("one")) == ""
     monitor = station.machine("one").monitor
     assert monitor
     found = {block["inserted"]["node-name"]: block["inserted"]["image"]["virtual-size"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Shell, base, eventually, overlay, tiny
+from workstation.core.verbs import log_tail
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, LaunchError, UsageError
 from workstation.model.machine import State
@@ -24,11 +25,11 @@ async def started(station: Workstation, profile: Profile, name: str = "one") -> 
     await station.create(name, profile)
     await station.start(name)
     assert station.view(name).state is State.RUNNING
-    assert station.qemu_log_tail(name) == ""
+    assert log_tail(station.machine(name)) == ""
 
 
 async def ask(station: Workstation, command: str, **arguments: object) -> Any:
-    monitor = station._machines["one"].monitor
+    monitor = station.machine("one").monitor
     assert monitor
     return await monitor.execute(command, **arguments)
 
@@ -143,7 +144,7 @@ async def test_secure_boot_and_a_tpm_that_goes_with_its_machine(station: Worksta
     await station.kill("one")
     await eventually(lambda: not tpms(station))
     await station.start("one")
-    assert station.qemu_log_tail("one") == ""
+    assert log_tail(station.machine("one")) == ""
 
 
 async def test_no_tpm_stays_behind_where_qemu_did_not_start(station: Workstation) -> None:

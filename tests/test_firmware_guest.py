@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import tiny
+from workstation.core.verbs import log_tail
 from workstation.core.workstation import Workstation
 from workstation.errors import WorkstationError
 from workstation.model.profile import Profile
@@ -160,7 +161,7 @@ async def test_windows_machine_reaches_its_firmware_with_a_tpm(
 ) -> None:
     await station.create("one", bare("windows-11"))
     await station.start("one", force=True)
-    assert station.qemu_log_tail("one") == ""
+    assert log_tail(station.machine("one")) == ""
     await station.settled("one")
     monitor = station.machine("one").monitor
     assert monitor
@@ -183,7 +184,7 @@ NO_SYSTEM = "BdsDxe: No bootable option or device was found."
 async def test_freebsds_machine_reaches_its_firmware(station: Workstation, home: Path) -> None:
     await station.create("one", bare("freebsd"))
     await station.start("one", force=True)
-    assert station.qemu_log_tail("one") == ""
+    assert log_tail(station.machine("one")) == ""
     await station.settled("one")
     await bios_says(station, "SeaBIOS")
     await bios_says(station, "No bootable device")

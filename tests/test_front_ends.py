@@ -38,7 +38,7 @@ async def cli(environ: dict[str, str], *words: str) -> str:
 
 async def reached(station: Workstation, state: State) -> MachineView:
     async with asyncio.timeout(30):
-        return await station._machines["one"].until(lambda view: view.state is state)
+        return await station.machine("one").until(lambda view: view.state is state)
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ async def held(paths: MachinePaths) -> AsyncIterator[asyncio.subprocess.Process]
 
 async def test_a_killed_holder_keeps_neither_the_lock_nor_its_name(station: Workstation) -> None:
     await station.create("one", tiny())
-    machine = station._machines["one"]
+    machine = station.machine("one")
     async with asyncio.timeout(30), held(station.paths.machine("one")) as holder:
         view = await machine.until(lambda view: view.holder is not None)
         assert view.holder
@@ -203,7 +203,7 @@ async def test_a_front_end_too_many_says_so_and_still_sees_the_machine(paths: Pa
 async def test_a_front_end_too_many_gets_the_monitor_that_another_leaves(paths: Paths) -> None:
     async with crowd(paths) as (first, late):
         await first.aclose()
-        await late._machines["one"].until(lambda view: not view.reason)
+        await late.machine("one").until(lambda view: not view.reason)
         await late.pause("one")
         assert late.view("one").state is State.PAUSED
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.qemu
 
 async def reached(station: Workstation, name: str, state: State) -> None:
     async with asyncio.timeout(20):
-        await station._machines[name].until(lambda view: view.state is state)
+        await station.machine(name).until(lambda view: view.state is state)
 
 
 async def test_a_machine_is_made_started_paused_and_ended(station: Workstation) -> None:
@@ -132,7 +132,7 @@ async def test_a_locked_machine_says_who_holds_it(station: Workstation) -> None:
 
 async def test_the_lock_is_shown_while_it_is_held_and_not_after(station: Workstation) -> None:
     await station.create("one", tiny())
-    machine = station._machines["one"]
+    machine = station.machine("one")
     with MachineLock(station.paths.machine("one"), "backup", "another program"):
         view = await asyncio.wait_for(machine.until(lambda view: view.holder is not None), 20)
         assert view.holder
@@ -187,7 +187,7 @@ async def test_a_hand_edit_shows_up_and_a_bad_one_is_that_machines_problem(
     async with Workstation(paths) as station:
         await station.create("one", tiny())
         await station.create("two", tiny())
-        machine = station._machines["one"]
+        machine = station.machine("one")
         file = machine.paths.file
         good = file.read_text()
         file.write_text(good.replace("memory: 32 MiB", "memory: 48 MiB"))
@@ -235,7 +235,7 @@ async def test_a_start_that_was_cut_off_leaves_a_machine_that_starts(paths: Path
         # What is there when the front-end dies between the record and the process.
         machine.process.unlink()
         machine.exit.unlink()
-        station._machines["one"].look()
+        station.machine("one").look()
         assert station.view("one").state is State.OFF
         assert "interrupted" in station.view("one").reason
         await station.start("one")
@@ -251,7 +251,7 @@ async def test_a_power_cut_of_the_host_is_told_as_such(station: Workstation) -> 
     assert record
     run.write(paths, record._replace(boot_id="another-boot", ended_by=""))
     paths.exit.unlink()
-    station._machines["one"].look()
+    station.machine("one").look()
     assert station.view("one").state is State.CRASHED
     assert "computer went down" in station.view("one").reason
 

@@ -58,7 +58,7 @@ async def each(act: Callable[[str], Coroutine[Any, Any, object]], at_once: int =
 
 async def statuses(station: Workstation) -> set[str]:
     """What all the machines' QEMUs answer, asked at once over the supervision's monitors."""
-    monitors = [station._machines[name].monitor for name in NAMES]
+    monitors = [station.machine(name).monitor for name in NAMES]
     answers = await asyncio.gather(
         *(monitor.execute("query-status") for monitor in monitors if monitor)
     )
@@ -68,7 +68,7 @@ async def statuses(station: Workstation) -> set[str]:
 
 async def all_are(station: Workstation, state: State) -> None:
     await asyncio.gather(
-        *(station._machines[name].until(lambda view: view.state is state) for name in NAMES)
+        *(station.machine(name).until(lambda view: view.state is state) for name in NAMES)
     )
 
 

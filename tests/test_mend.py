@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import chain, eventually, overlay, tiny
-from workstation.core import freeze, heads, mend, moves
+from workstation.core import freeze, heads, lock, mend, moves
 from workstation.core.create import write_definition
 from workstation.core.workstation import Workstation
 from workstation.errors import BusyError, InvalidError, NotFoundError, WorkstationError
@@ -54,7 +54,9 @@ async def test_a_guest_that_was_left_standing_goes_on_by_itself(paths: Paths) ->
         await station.settled("one")
         assert station.view("one").state is State.PAUSED
         await eventually(lambda: station.view("one").state is State.RUNNING)
+        # Mended, and let go of: who asks while it is being mended is told that it is busy.
         await eventually(lambda: not station.paths.machine("one").pending.exists())
+        await eventually(lambda: not lock.holding(station.paths.machine("one")))
         await station.layers.suspend("one")
 
 

@@ -118,6 +118,6 @@ async def test_every_state_of_a_life_is_listed(
     await station.start("one")
     assert await states_now() == {"one": "running"}
     os.kill(station.view("one").pid or 0, signal.SIGKILL)
-    await station._machines["one"].until(lambda view: view.state is State.CRASHED)
+    await station.machine("one").until(lambda view: view.state is State.CRASHED)
     assert await states_now() == {"one": "crashed"}
     assert "SIGKILL" in (await asyncio.to_thread(overview.rows, Roots(environ)))[0]["reason"]

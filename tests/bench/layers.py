@@ -294,7 +294,7 @@ def _stack(directory: Path) -> dict[int, Path]:
 def _read_through(file: Path) -> float:
     options = ("-t", "none", "-c", str(READS), "-d", "1", "-s", "4k", "-S", "64k")
     with Clock() as clock:
-        words = ["qemu-img", "bench", *options, file]
+        words = ["qemu-img", "bench", *options, str(file)]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     return clock.seconds
 

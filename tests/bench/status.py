@@ -40,7 +40,7 @@ async def _asked(station: Workstation, plain: dict[str, Plain]) -> tuple[Series,
     for number in range(ROUNDS):
         progress(f"status: round {number + 1} of {ROUNDS}")
         for name in shuffled.sample(list(plain), len(plain)):
-            monitor = station._machines[name].monitor
+            monitor = station.machine(name).monitor
             assert monitor
             with Clock() as ours:
                 await monitor.execute("query-status")

@@ -1,11 +1,15 @@
 """What live machines use of the host, from /proc; disk rates over QMP where somebody looks."""
 
+import asyncio
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from workstation.core.fleet import Fleet
 from workstation.core.machine import Machine
 from workstation.errors import MonitorError
+from workstation.model.events import Event, Sampled
 from workstation.model.machine import Sample
 
 INTERVAL = 2.0
@@ -13,6 +17,32 @@ INTERVAL = 2.0
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Sampling:
+    """Samples every live machine, for as long as `go_on` is awaited."""
+
+    def __init__(self, fleet: Fleet, publish: Callable[[Event], None]) -> None:
+        self._fleet = fleet
+        self._publish = publish
+        self._samplers: dict[str, Sampler] = {}
+        self.focus: str | None = None
+        """The one machine whose disks are sampled too."""
+
+    async def go_on(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            live = [machine for machine in self._fleet if machine.view.pid]
+            known = {machine.name: self._samplers.get(machine.name, Sampler()) for machine in live}
+            self._samplers = known
+            samples = {}
+            for machine in live:
+                disks = machine.name == self.focus
+                if sample := await known[machine.name].sample(machine, disks=disks):
+                    machine.samples.append(sample)
+                    samples[machine.name] = sample
+            if samples:
+                self._publish(Sampled(samples))
 
 
 class Sampler:

@@ -6,27 +6,27 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
-from functools import cached_property, partial
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from workstation.core import admission, library, names, ready, serial, verbs
+from workstation.core import admission, library, ready, serial, verbs
 from workstation.core.activities import Activities, Progress
 from workstation.core.change.room import Changes
 from workstation.core.collect import collect_quietly
 from workstation.core.create import create_machine
 from workstation.core.demo import run_demo
 from workstation.core.fitting import check_drives, fit
+from workstation.core.fleet import Fleet
 from workstation.core.foreign.station import Foreign
 from workstation.core.guest import wait
 from workstation.core.guest.room import Guests
 from workstation.core.images import Images
-from workstation.core.lan.plug import mend
 from workstation.core.layers import Layers
 from workstation.core.machine import Machine
 from workstation.core.making.room import Making
 from workstation.core.mending import Mending
-from workstation.core.sampling import INTERVAL, Sampler
+from workstation.core.sampling import Sampling
 from workstation.core.screen.room import Screens
 from workstation.core.session import Session
 from workstation.core.settings import load_settings, save_theme
@@ -36,8 +36,6 @@ from workstation.model.events import (
     Event,
     Logged,
     MachineChanged,
-    MachineRemoved,
-    Sampled,
     Severity,
 )
 from workstation.model.host import Finding, HostFacts
@@ -85,14 +83,11 @@ class Workstation:
         self.paths = paths
         self.front_end = front_end
         self.log: deque[Logged] = deque(maxlen=LOG_KEPT)
-        self._only = only
         self._watching = watch
-        self._machines: dict[str, Machine] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._samplers: dict[str, Sampler] = {}
+        self._fleet = Fleet(paths, self._publish, self._noticed, only)
         self._subscribers: list[Callable[[Event], None]] = []
         self._activities = Activities(self._publish)
-        self._focus: str | None = None
+        self._sampling = Sampling(self._fleet, self._publish)
         self._stack = AsyncExitStack()
         self.layers = Layers(self)
         self.guests = Guests(self)
@@ -118,12 +113,8 @@ class Workstation:
         self._stack.callback(self._first_boots.cancel)
         if self._watching:
             self._watch()
-        for name in names.names(self.paths):
-            if self._only is None or name in self._only:
-                self._adopt(name)
-                # A large library is read between the frames of the screen, not before them.
-                await asyncio.sleep(0)
-        self._background = [self._group.create_task(self._sample(), name="sampling")]
+        await self._fleet.adopt_all(self._group)
+        self._background = [self._group.create_task(self._sampling.go_on(), name="sampling")]
         if self._watching:
             self._background.append(self._group.create_task(self._digest(), name="digests"))
         return self
@@ -137,43 +128,19 @@ class Workstation:
         await self._stack.__aexit__(None, None, None)
 
     def _cancel_tasks(self) -> None:
-        for task in (*self._tasks.values(), *self._background):
+        self._fleet.cancel()
+        for task in self._background:
             task.cancel()
 
     def _watch(self) -> None:
         from workstation.core.watch import Watch
 
-        self._stack.enter_context(Watch(self.paths.machines, self._touched))
+        self._stack.enter_context(Watch(self.paths.machines, self._fleet.touched))
 
-    def _touched(self, name: str) -> None:
-        """A file of that machine changed, by whomever."""
-        if self._only is not None and name not in self._only:
-            return
-        there = names.NAME.fullmatch(name) and self.paths.machine(name).file.exists()
-        if name in self._machines:
-            if there or self.paths.machine(name).data.exists():
-                self._machines[name].look()
-                self._machines[name].poke()
-                self._mending.notice(self._machines[name])
-            else:
-                self._forget(name)
-        elif there:
-            self._adopt(name)
-
-    def _adopt(self, name: str) -> Machine:
-        machine = Machine(self.paths.machine(name), self._publish, partial(mend, self.paths))
-        self._machines[name] = machine
+    def _noticed(self, machine: Machine) -> None:
         if self._watching:
             self._mending.notice(machine)
             self._undigested.set()  # it may read in a bundle that nobody has verified
-        self._tasks[name] = self._group.create_task(self._supervise(machine), name=f"vm {name}")
-        return machine
-
-    def _forget(self, name: str) -> None:
-        if self._machines.pop(name, None):
-            self._tasks.pop(name).cancel()
-            self._samplers.pop(name, None)
-            self._publish(MachineRemoved(name))
 
     async def digest(self) -> None:
         """New layers want digests: taken in the background, where this front-end stays."""
@@ -191,15 +158,6 @@ class Workstation:
             await self._undigested.wait()
             self._undigested.clear()
 
-    async def _supervise(self, machine: Machine) -> None:
-        """A machine's failures are its own: they are told, and it is looked at again."""
-        while True:
-            try:
-                await machine.supervise()
-            except Exception as error:
-                machine.log(f"supervision failed: {error!r}", Severity.ERROR)
-                await asyncio.sleep(1)
-
     # -- telling ------------------------------------------------------------
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
@@ -216,24 +174,24 @@ class Workstation:
             callback(event)
 
     def _notice(self, name: str) -> None:
-        if name in self._machines:
-            self._mending.notice(self._machines[name])
-            self._first_boots.notice(self._machines[name])
+        if machine := self._fleet.get(name):
+            self._mending.notice(machine)
+            self._first_boots.notice(machine)
 
     # -- looking ------------------------------------------------------------
 
     @property
     def machines(self) -> Mapping[str, MachineView]:
         """By name, sorted. Replaced views arrive as MachineChanged."""
-        return {name: self._machines[name].view for name in sorted(self._machines)}
+        return {machine.name: machine.view for machine in self._fleet}
 
     def view(self, name: str) -> MachineView:
         """The newest knowledge of one machine; raises NotFoundError."""
-        return self._find(name).view
+        return self._fleet.find(name).view
 
     async def settled(self, name: str) -> None:
         """Wait until a live machine's QEMU has been asked for its state, or cannot be."""
-        await self._find(name).settled()
+        await self._fleet.find(name).settled()
 
     @property
     def activities(self) -> Mapping[int, Activity]:
@@ -242,38 +200,20 @@ class Workstation:
 
     def samples(self, name: str) -> Sequence[Sample]:
         """The last minutes, oldest first; empty for a machine that is not live."""
-        machine = self._machines.get(name)
+        machine = self._fleet.get(name)
         return tuple(machine.samples) if machine else ()
 
     def focus(self, name: str | None) -> None:
         """Sample this machine's disks too, from now on (one machine at a time)."""
-        self._focus = name
-
-    async def _sample(self) -> None:
-        while True:
-            await asyncio.sleep(INTERVAL)
-            samples = {}
-            for name, machine in list(self._machines.items()):
-                if not machine.view.pid:
-                    continue
-                sampler = self._samplers.setdefault(name, Sampler())
-                sample = await sampler.sample(machine, disks=name == self._focus)
-                if sample:
-                    machine.samples.append(sample)
-                    samples[name] = sample
-            if samples:
-                self._publish(Sampled(samples))
+        self._sampling.focus = name
 
     def serial_tail(self, name: str, *, size: int = 65_536) -> bytes:
         """The end of what the guest printed on its serial line; raw bytes of a guest."""
-        return serial.tail(self._find(name).paths.serial_log, size)
+        return serial.tail(self._fleet.find(name).paths.serial_log, size)
 
     def session(self, name: str) -> Session:
         """A screen's hold on the machine's serial line."""
-        return Session(self._find(name))
-
-    def qemu_log_tail(self, name: str) -> str:
-        return verbs.log_tail(self._find(name))
+        return Session(self._fleet.find(name))
 
     async def host_facts(self) -> HostFacts:
         return await probe(self.paths, os.environ)
@@ -293,17 +233,11 @@ class Workstation:
 
     def machine(self, name: str) -> Machine:
         """The machine under supervision, for the core's own rooms; raises NotFoundError."""
-        return self._find(name)
+        return self._fleet.find(name)
 
     def working(self, title: str, *, unit: str = "", cancellable: bool = True) -> Working:
         """Show the block as an activity."""
         return self._activities.running(title, unit=unit, cancellable=cancellable)
-
-    def _find(self, name: str) -> Machine:
-        if name not in self._machines:
-            names.find(self.paths, name)
-            return self._adopt(name)
-        return self._machines[name]
 
     # -- acting -------------------------------------------------------------
 
@@ -313,14 +247,14 @@ class Workstation:
         with self._activities.running(f"create {name}"):
             facts = await self.host_facts()
             await create_machine(self.paths, facts, name, profile, based_on=based_on)
-        return self._find(name).view
+        return self._fleet.find(name).view
 
     async def start(self, name: str, *, force: bool = False, cold: bool = False) -> None:
         """Returns when QEMU answers; raises OvercommitError unless forced, LaunchError.
 
         A frozen machine goes on where it was; `cold` boots its disks of that moment instead.
         """
-        machine = self._find(name)
+        machine = self._fleet.find(name)
         facts, _ = await asyncio.gather(self.host_facts(), self._admit(machine, force=force))
         profile = machine.definition.profile if machine.definition else None
         choice = self.accelerator(profile, facts)
@@ -356,30 +290,30 @@ class Workstation:
     async def stop(self, name: str) -> None:
         """The ladder: power button, wait, quit, SIGTERM, SIGKILL. Returns when it is off."""
         with self._activities.running(f"stop {name}"):
-            await verbs.stop(self._find(name), self.settings.timeouts, self.front_end)
+            await verbs.stop(self._fleet.find(name), self.settings.timeouts, self.front_end)
 
     async def kill(self, name: str) -> None:
         """At once, without asking the guest."""
-        await verbs.kill(self._find(name), self.settings.timeouts)
+        await verbs.kill(self._fleet.find(name), self.settings.timeouts)
 
     async def pause(self, name: str) -> None:
-        await verbs.pause(self._find(name))
+        await verbs.pause(self._fleet.find(name))
 
     async def resume(self, name: str) -> None:
-        await verbs.resume(self._find(name), self.layers.store)
+        await verbs.resume(self._fleet.find(name), self.layers.store)
 
     async def reset(self, name: str) -> None:
         """The reset button: the guest starts over without asking."""
-        await verbs.reset(self._find(name))
+        await verbs.reset(self._fleet.find(name))
 
     async def network(self, name: str, *, up: bool) -> None:
         """Plug a running guest's network in, or pull it out."""
-        await verbs.network(self._find(name), up=up)
+        await verbs.network(self._fleet.find(name), up=up)
 
     async def delete(self, name: str) -> None:
         """Remove the machine, its disks included, and the layers that only it stood on."""
-        await verbs.delete(self.paths, self._find(name), self.front_end)
-        self._forget(name)
+        await verbs.delete(self.paths, self._fleet.find(name), self.front_end)
+        self._fleet.forget(name)
         await asyncio.to_thread(collect_quietly, self.paths, self.layers.store)
 
     async def demo(self) -> str:
@@ -420,7 +354,7 @@ class Workstation:
 
         Only what comes after the first `since` bytes of the log counts.
         """
-        await wait.ready_for_work(self._find(name), timeout, since, self.front_end)
+        await wait.ready_for_work(self._fleet.find(name), timeout, since, self.front_end)
 
     async def wait_text(
         self,
@@ -431,11 +365,11 @@ class Workstation:
         since: int = 0,
     ) -> None:
         """Wait until the guest has printed that on its serial line since it was started."""
-        await ready.printed(self._find(name), text, timeout=timeout, since=since)
+        await ready.printed(self._fleet.find(name), text, timeout=timeout, since=since)
 
     async def errands_done(self) -> None:
         """Wait for what goes on beside a machine: after a resume its guest's clock is set."""
-        for machine in list(self._machines.values()):
+        for machine in self._fleet:
             await machine.errands_done()
 
     def cancel(self, activity: int) -> None:
@@ -451,11 +385,11 @@ class Workstation:
 
     def definition_text(self, name: str) -> str:
         """The machine's YAML as it stands."""
-        return self._find(name).paths.file.read_text(errors="replace")
+        return self._fleet.find(name).paths.file.read_text(errors="replace")
 
     async def save_definition(self, name: str, text: str) -> None:
         """Check and save it; raises InvalidError, and then nothing has changed."""
-        machine = self._find(name)
+        machine = self._fleet.find(name)
         new = parse_definition(text, str(machine.paths.file))
         old = machine.definition
         if old and new.uuid != old.uuid:

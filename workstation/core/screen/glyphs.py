@@ -57,7 +57,6 @@ class TextScreen:
         self._bodies = {glyph[: HEIGHT - CURSOR_LINES]: char for glyph, char in font.items()}
         self._memory: dict[bytes, _Known] = {}
         self._size = (0, 0)
-        self._strange = 0
         self._written = 0
         self.rows: list[list[Cell | None]] = []
         """None where a cell is no known character."""
