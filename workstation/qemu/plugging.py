@@ -3,6 +3,7 @@
 Each raises MonitorError where QEMU refuses, and leaves nothing half plugged in.
 """
 
+import asyncio
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from workstation.qemu.argv import disc_node, disk_properties, usb_properties
 from workstation.qemu.blockdev import DiskFile, overlay_node
 from workstation.qemu.monitor import Session
 from workstation.qemu.netdev import forward_rules
+
+TRAY_SECONDS = 15.0
+"""How long a guest may take to let go of a disc."""
 
 
 class TrayLockedError(MonitorError):
@@ -83,12 +87,22 @@ async def change_disc(session: Session, number: int, disc: Path | None) -> None:
 
 
 async def _open_tray(session: Session, device: str) -> None:
-    try:
-        await session.execute("blockdev-open-tray", id=device)
-    except MonitorError as error:
-        if "locked" in str(error):
-            raise TrayLockedError(str(error)) from error
-        raise
+    """A guest that has locked it is asked to open it, and does that itself: QEMU waits for nothing.
+
+    Any Linux with udev locks a drive as long as a disc is in it.
+    """
+    await session.execute("blockdev-open-tray", id=device)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TRAY_SECONDS):
+            while not await _is_open(session, device):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            return
+    raise TrayLockedError(f"{device} is held shut")
+
+
+async def _is_open(session: Session, device: str) -> bool:
+    blocks = await session.execute("query-block")
+    return any(block.get("qdev") == device and block.get("tray_open") for block in blocks)
 
 
 async def _inserted(session: Session, device: str) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import httpx
 
 from workstation.core.images import download
-from workstation.errors import InvalidError
+from workstation.errors import HostError, InvalidError
 from workstation.model.image import CatalogImage, Signature
 
 MOST_BYTES = 4 * 2**20
@@ -131,6 +131,9 @@ async def run(ring: bytes, arguments: Sequence[str]) -> Gpgv:
         try:
             async with asyncio.timeout(SECONDS):
                 status, told = await process.communicate()
+        except TimeoutError as error:
+            what = f"gpgv has not ended after {SECONDS:.0f} s"
+            raise HostError(what, hint="try again when this computer has less to do") from error
         finally:
             if process.returncode is None:
                 process.kill()
