@@ -14,6 +14,7 @@ from workstation.errors import MonitorError, NotAllowedError, NotFoundError, Usa
 from workstation.model.change import Effect, When
 from workstation.model.machine import State
 from workstation.profile.problems import ProfileError
+from workstation.qemu import plugging
 
 pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("with_appliance")]
 
@@ -200,6 +201,39 @@ async def test_discs_come_and_go(station: Workstation, home: Path) -> None:
     monitor = station.machine("one").monitor
     assert monitor
     assert await inside() == ["", ""]
+
+
+class Drive:
+    """QEMU with a guest that opens its CD drive when it was asked so often; never, for None."""
+
+    def __init__(self, opens_after: int | None) -> None:
+        self._left = opens_after
+        self.told: list[str] = []
+
+    async def execute(self, command: str, **_: object) -> object:
+        if command != "query-block":
+            self.told.append(command)
+            return {}
+        if self._left is not None:
+            self._left -= 1
+        opened = self._left is not None and self._left < 0
+        inside = {"node-name": "cdrom0"}
+        return [{"qdev": "cdrom0-device", "tray_open": opened, "inserted": inside}]
+
+
+async def test_a_drive_that_the_guest_has_locked_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drive = Drive(opens_after=3)
+    await plugging.change_disc(drive, 0, None)  # type: ignore[arg-type]
+    assert drive.told == [
+        "blockdev-open-tray", "blockdev-remove-medium", "blockdev-del", "blockdev-close-tray",
+    ]  # fmt: skip
+    monkeypatch.setattr(plugging, "TRAY_SECONDS", 0.2)
+    shut = Drive(opens_after=None)
+    with pytest.raises(plugging.TrayLockedError, match="held shut"):
+        await plugging.change_disc(shut, 0, None)  # type: ignore[arg-type]
+    assert shut.told == ["blockdev-open-tray"]
 
 
 @pytest.mark.long

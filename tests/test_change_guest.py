@@ -7,7 +7,6 @@ import pytest
 from tests.test_debian_guest import PATIENCE, Root, debian
 from workstation.core.provision.disc import write_disc
 from workstation.core.workstation import Workstation
-from workstation.errors import NotAllowedError
 
 pytestmark = [
     pytest.mark.qemu,
@@ -34,9 +33,6 @@ async def test_its_hardware_changes_while_it_runs(station: Workstation, home: Pa
         await shell.log_in()
 
         await shell.run("mount -o ro /dev/sr0 /mnt", PATIENCE)
-        assert await shell.run("cat /mnt/hello") == "from one"
-        with pytest.raises(NotAllowedError, match="holds the disc in CD drive 0"):
-            await station.changes.set("d", ["cdroms[0].image=null"])
         assert await shell.run("cat /mnt/hello") == "from one"
         await shell.run("umount /mnt", PATIENCE)
         await station.changes.set("d", [f"cdroms[0].image={home / 'two.iso'}"])
