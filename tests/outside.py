@@ -20,6 +20,9 @@ from tests.test_guest import small
 from workstation.core.workstation import Workstation
 from workstation.paths import Paths
 
+PATIENCE = 240.0
+"""Seconds that a guest without KVM gets on a busy computer."""
+
 _SET_FLAGS, _SET_ADDRESS, _SET_MASK = 0x8914, 0x8916, 0x891C
 _UP_AND_RUNNING = 0x41
 
@@ -65,15 +68,15 @@ async def name_servers_change(station: Workstation) -> None:
     subprocess.run(["mount", "--bind", str(file), "/etc/resolv.conf"], check=True)
     await station.create("one", small(networks=[{}]))
     await station.start("one", force=True)
-    await station.wait_ready("one")
+    await station.wait_ready("one", timeout=PATIENCE)
     async with Shell.on(station, "one") as shell:
-        await shell.run("until ip addr | grep 10.0.2.15; do sleep 0.2; done")
+        await shell.run("until ip addr | grep 10.0.2.15; do sleep 0.2; done", PATIENCE)
         asks = "until nslookup shop.example 10.0.2.3 | grep -F {}; do sleep 0.2; done"
-        assert "192.0.2.1" in await shell.run(asks.format("192.0.2.1"))
+        assert "192.0.2.1" in await shell.run(asks.format("192.0.2.1"), PATIENCE)
         file.write_text("# by the VPN\nnameserver 127.0.0.2\n")
-        assert "192.0.2.2" in await shell.run(asks.format("192.0.2.2"))
+        assert "192.0.2.2" in await shell.run(asks.format("192.0.2.2"), PATIENCE)
         file.write_text("nameserver 127.0.0.1\n")
-        assert "192.0.2.1" in await shell.run(asks.format("192.0.2.1"))
+        assert "192.0.2.1" in await shell.run(asks.format("192.0.2.1"), PATIENCE)
 
 
 async def connections_take_the_route_that_is_there(station: Workstation) -> None:
@@ -81,13 +84,13 @@ async def connections_take_the_route_that_is_there(station: Workstation) -> None
     tap, server = _tap("vpn0"), None
     await station.create("one", small(networks=[{}]))
     await station.start("one", force=True)
-    await station.wait_ready("one")
+    await station.wait_ready("one", timeout=PATIENCE)
     async with Shell.on(station, "one") as shell:
         fetch = "nc -w 2 198.51.100.7 8000 </dev/null"
         assert "by the vpn" not in await shell.run(f"{fetch}; true")
         bring_up("vpn0", "198.51.100.7")
         server = await asyncio.start_server(_greet, "198.51.100.7", 8000)
-        said = await shell.run(f"until {fetch} | grep vpn; do sleep 0.2; done")
+        said = await shell.run(f"until {fetch} | grep vpn; do sleep 0.2; done", PATIENCE)
         assert "by the vpn" in said
     server.close()
     os.close(tap)
@@ -114,7 +117,7 @@ def _tap(name: str, *, lasting: bool = False) -> int:
 def _reaches(network: str) -> str:
     """For the guest's shell; its DHCP client, which finds no server, takes the address away."""
     address = f"ip addr replace {network}.2/24 dev eth0; ip link set eth0 up"
-    return f"until {address}; nc -w 1 {network}.1 8000 </dev/null | grep vpn; do sleep 0.2; done"
+    return f"until {address}; nc -w 5 {network}.1 8000 </dev/null | grep vpn; do sleep 0.2; done"
 
 
 async def a_tap_leads_to_this_computer(station: Workstation) -> None:
@@ -123,9 +126,9 @@ async def a_tap_leads_to_this_computer(station: Workstation) -> None:
     server = await asyncio.start_server(_greet, "10.9.8.1", 8000)
     await station.create("one", small(networks=[{"mode": "tap", "name": "tap0"}]))
     await station.start("one", force=True)
-    await station.wait_ready("one")
+    await station.wait_ready("one", timeout=PATIENCE)
     async with Shell.on(station, "one") as shell:
-        assert "by the vpn" in await shell.run(_reaches("10.9.8"))
+        assert "by the vpn" in await shell.run(_reaches("10.9.8"), PATIENCE)
     server.close()
 
 
@@ -142,9 +145,9 @@ async def a_bridge_leads_to_its_other_ports(station: Workstation) -> None:
     server = await asyncio.start_server(_greet, "10.9.7.1", 8000)
     await station.create("one", small(networks=[{"mode": "bridge", "name": "br0"}]))
     await station.start("one", force=True)
-    await station.wait_ready("one")
+    await station.wait_ready("one", timeout=PATIENCE)
     async with Shell.on(station, "one") as shell:
-        assert "by the vpn" in await shell.run(_reaches("10.9.7"))
+        assert "by the vpn" in await shell.run(_reaches("10.9.7"), PATIENCE)
     server.close()
 
 

@@ -62,8 +62,9 @@ async def test_debians_installer_reads_a_preseed_file(
 async def with_answers(station: Workstation, home: Path, kind: str, content: str) -> None:
     (home / "answers").write_text(content)
     provision = {"answers": {"kind": kind, "path": "~/answers"}}
-    # An agent that answers would be taken for that of what was installed.
-    profile = debian(provision=provision, devices={"agent": False})
+    # An agent that answers, and a text that is awaited, would be taken for those of what was
+    # installed.
+    profile = debian(provision=provision, devices={"agent": False}, ready="")
     await station.create("d", profile)
     await station.start("d", force=True)
     await station.wait_text("d", "login:", timeout=PATIENCE)

@@ -31,7 +31,7 @@ MARKS = {
     "a_bridge_leads_to_its_other_ports": pytest.mark.long,
 }
 
-pytestmark = [pytest.mark.qemu, pytest.mark.usefixtures("with_appliance")]
+pytestmark = [pytest.mark.qemu, pytest.mark.timeout(700), pytest.mark.usefixtures("with_appliance")]
 
 
 @pytest.mark.skipif(not _may_go_apart(), reason="no namespaces of one's own are allowed here")
@@ -41,9 +41,9 @@ async def test_in_a_world_of_its_own(check: str, environ: dict[str, str]) -> Non
         pytest.skip("a bridge is made by the program ip")
     call = [*_APART, sys.executable, "-m", "tests.outside", check]
     done = await asyncio.to_thread(
-        subprocess.run, call, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300
+        subprocess.run, call, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600
     )
-    assert done.stdout.endswith("all is well\n"), done.stderr
+    assert done.stdout.endswith("all is well\n"), f"{done.stdout}{done.stderr}"
 
 
 @pytest.mark.skipif(not shutil.which("passt"), reason="passt is not installed")
