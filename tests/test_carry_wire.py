@@ -105,7 +105,7 @@ async def test_a_disk_is_written_once_where_it_stays(
     assert left(laptop)[2] == []
 
 
-@pytest.mark.parametrize("wish", [Wish(compress=True), Wish(passphrase=SECRET)])
+@pytest.mark.parametrize("wish", [Wish(passphrase=SECRET)])
 async def test_what_is_packed_gives_its_room_back_as_it_is_unpacked(
     station: Workstation, laptop: Workstation, monkeypatch: pytest.MonkeyPatch, wish: Wish
 ) -> None:

@@ -129,6 +129,8 @@ class StoredLayer(Section):
     """A layer, and the files that it has in the bundle."""
 
     layer: Layer
+    made_of: LayerId | None = None
+    """The layer that this is a packed copy of, in the library that it was exported from."""
     files: Annotated[tuple[StoredFile, ...], Field(max_length=MOST_FILES)] = ()
 
     @model_validator(mode="after")

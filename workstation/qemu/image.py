@@ -87,7 +87,7 @@ async def flatten(
     qemu_img: str, files: Sequence[DiskFile], target: Path, *, compress: bool
 ) -> None:
     """`target` becomes one qcow2 with all that a chain shows; compressed, its clusters are zstd."""
-    packing = ("-c", "-o", "compression_type=zstd") if compress else ()
+    packing = ("-c", "-o", "compression_type=zstd,cluster_size=256k") if compress else ()
     many = ("-W", "-m", str(min(16, max(2, os.cpu_count() or 1))))
     chain = f"json:{as_json(chain_node(files))}"
     words = ("convert", "-q", "-O", "qcow2", *packing, *many, chain, str(target))

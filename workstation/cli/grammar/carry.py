@@ -20,7 +20,7 @@ def _export(parser: Parser) -> None:
         parser, "--since", metavar="TAG", default="", help="only what came after this snapshot"
     )
     parser.add_argument("--flatten", action="store_true", help="one compact layer, no history")
-    parser.add_argument("--compress", choices=["zstd"], help="smaller, for sending")
+    parser.add_argument("--compress", choices=["zstd"], help="smaller; it still runs in place")
     parser.add_argument("--no-memory", action="store_true", help="disks only: it boots there")
     parser.add_argument("--format", choices=FORMATS, default="",
                         help="as another program takes it, without history and memory")  # fmt: skip

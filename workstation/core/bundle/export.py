@@ -55,6 +55,8 @@ class Plan(NamedTuple):
     needed: tuple[NeededLayer, ...] = ()
     left_out: tuple[str, ...] = ()
     compress: bool = False
+    work: Path | None = None
+    """Where a packed disk is put first that cannot be written where it is to lie."""
     identity: str = ""
     """Of the bundle that is added to."""
     end: int = 0
@@ -141,7 +143,8 @@ def _fill(
 ) -> None:
     stored = {one.layer.id: one for one in plan.kept}
     with chunks.workers() as workers:
-        packer = Packer(writer, workers, plan.kept, told, compress=plan.compress, vault=plan.vault)
+        packer = Packer(writer, workers, plan.kept, told, compress=plan.compress,
+                        vault=plan.vault, work=plan.work)  # fmt: skip
         for source in plan.layers:
             stored[source.layer.id] = packer.pack(source)
     writer.seal(

@@ -1,15 +1,18 @@
 """Layers into a bundle: read once, compared with their digests, packed, written in order."""
 
 import hashlib
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 import zstandard
 
-from workstation.core.bundle import seal, tape
+from workstation.core.bundle import seal, shrink, tape
 from workstation.core.bundle.chunks import Workers
 from workstation.core.bundle.source import SourceFile, SourceLayer
 from workstation.core.bundle.vault import Vault
@@ -17,6 +20,7 @@ from workstation.core.bundle.writer import BundleWriter
 from workstation.errors import InvalidError
 from workstation.model.bundle import (
     CHUNK,
+    NVRAM,
     PART,
     Content,
     Frame,
@@ -25,7 +29,7 @@ from workstation.model.bundle import (
     chunks_of,
     staying_disks,
 )
-from workstation.model.layer import Layer
+from workstation.model.layer import Layer, LayerFile
 from workstation.qemu import luks
 
 LEVEL = 1
@@ -58,26 +62,36 @@ class Packer:
         *,
         compress: bool,
         vault: Vault | None = None,
+        work: Path | None = None,
     ) -> None:
         self._writer = writer
         self._workers = workers
         self._told = told
         self._compress = compress
         self._vault = vault
+        self._work = work
         self._there = {_key(file): file for one in kept for file in one.files}
 
     def pack(self, source: SourceLayer) -> StoredLayer:
         """Raises InvalidError where a file is not as it was frozen."""
         try:
-            files = [self._file(source.layer, file) for file in source.files]
+            files = [self._file(source, file) for file in source.files]
         except InvalidError as error:
             raise InvalidError(
                 f"the layer {source.layer.id} is not exported: {error}",
                 hint="workstation store check says what is damaged; another snapshot may be whole",
             ) from error
-        return StoredLayer(layer=source.layer, files=tuple(files))
+        return StoredLayer(
+            layer=_as_packed(source.layer, files), made_of=source.made_of, files=tuple(files)
+        )
 
-    def _file(self, layer: Layer, file: SourceFile) -> StoredFile:
+    def _file(self, source: SourceLayer, file: SourceFile) -> StoredFile:
+        layer = source.layer
+        drives = {one.name: drive for drive, one in layer.drives.items() if drive != NVRAM}
+        if self._compress and file.name in drives:
+            shrunk = self._shrunk(source, file, drives[file.name])
+            if shrunk:
+                return shrunk
         known = file.known or (_looked_at(file) if file.size <= _LOOKED_AT else None)
         there = self._there.get((known.size, known.digests)) if known else None
         if there and file.size:
@@ -88,6 +102,37 @@ class Packer:
         self._there[_key(stored)] = stored
         return stored
 
+    def _shrunk(self, source: SourceLayer, file: SourceFile, drive: str) -> StoredFile | None:
+        """A disk packed so that QEMU reads it in place; None for one that is taken as it is."""
+        known = shrink.readable(file, source.layer.drives[drive].format)
+        if known is None:
+            return None
+        for done in self._workers.map(partial(_looked, file), range(chunks_of(file.size))):
+            self._told(done)
+        into = partial(
+            shrink.shrink, file, known, workers=self._workers, told=self._told,
+            bottom=drive in source.bottom,
+        )  # fmt: skip
+        name = f"{drive}.qcow2"
+        if self._writer.in_order or self._vault:
+            with tempfile.TemporaryFile(dir=self._work) as spool:
+                size = into(partial(_put, spool.fileno()))
+                return self._in_one_piece(source.layer, SourceFile(name, spool.fileno(), size))
+        size = into(self._writer.put)
+        offset = self._writer.close(tape.file_name(source.layer.id, name), size)
+        return self._as_it_lies(name, offset, size)
+
+    def _as_it_lies(self, name: str, offset: int, size: int) -> StoredFile:
+        """A file that was just written, its digests taken from there."""
+
+        def digest(chunk: int) -> str:
+            at = chunk * CHUNK
+            data = self._writer.read(offset + at, min(CHUNK, size - at))
+            return hashlib.sha256(data).hexdigest()
+
+        digests = "".join(self._workers.map(digest, range(chunks_of(size))))
+        return StoredFile(name=name, size=size, digests=digests, offset=offset)
+
     def _is_packed(self, layer: Layer, file: SourceFile) -> bool:
         """Memory always is: a third of its size, and unpacked as fast as QEMU loads it.
 
@@ -96,9 +141,8 @@ class Packer:
         if not file.size:
             return False
         is_memory = layer.memory is not None and file.name == layer.memory.name
-        if self._compress and self._vault is None:
-            return True
-        return is_memory or (self._vault is not None and file.name not in staying_disks(layer))
+        packed = self._compress or self._vault is not None
+        return is_memory or (packed and file.name not in staying_disks(layer))
 
     def _in_one_piece(self, layer: Layer, file: SourceFile) -> StoredFile:
         """As it is, or its sectors encrypted: QEMU reads it there."""
@@ -150,6 +194,30 @@ class Packer:
             form="sealed" if sealed else "zstd",
             frames=tuple(frames),
         )
+
+
+def _as_packed(layer: Layer, files: Iterable[StoredFile]) -> Layer:
+    """With the names of disks that were raw, and are packed as qcow2."""
+    names = {file.name for file in files}
+    drives = {
+        drive: file if file.name in names else LayerFile(name=f"{drive}.qcow2")
+        for drive, file in layer.drives.items()
+    }
+    return layer.model_copy(update={"drives": drives})
+
+
+def _put(descriptor: int, data: bytes, at: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, at)
+        at, view = at + written, view[written:]
+
+
+def _looked(file: SourceFile, chunk: int) -> int:
+    """Bytes of a chunk that is as it was frozen."""
+    data = file.read(chunk)
+    _checked(file, chunk, data)
+    return len(data)
 
 
 def _key(file: StoredFile) -> tuple[int, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from workstation.core import digests, heads, moves
-from workstation.core.bundle import arrive, source, target
+from workstation.core.bundle import anew, arrive, source, target
 from workstation.core.bundle.export import Plan, Wish, carried
 from workstation.core.bundle.keys import Keys
 from workstation.core.bundle.origin import may_load
@@ -84,9 +84,9 @@ def whole(
     names = _names(subject, wish)
     with store.adding():  # nothing of it is collected until it is open
         wanted = source.ordered(store, [subject.top.id, *names.values()])
-        there = {one.layer.id: one for one in onto.manifest.layers} if onto else {}
+        there = anew.by_source(onto.manifest) if onto else {}
         for layer in wanted:
-            if layer.id in there:
+            if layer.id in there and there[layer.id].layer.id == layer.id:
                 arrive.same_as_here(store, there[layer.id])
         base = _base(store, subject, wish)
         for below in base:
@@ -98,6 +98,8 @@ def whole(
         )
         needed = source.needed(store, [layer for layer in wanted if layer.id in base])
     plan = _plan(store, subject, names, layers, compress=wish.compress)
+    if wish.compress or (onto and anew.is_packed(onto.manifest)):
+        plan = anew.packed(plan, store, there)
     kept = tuple(there[layer.id] for layer in wanted if layer.id in there)
     if onto:
         plan = plan._replace(kept=kept, identity=onto.manifest.id, end=onto.end, vault=onto.vault)

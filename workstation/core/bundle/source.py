@@ -41,6 +41,13 @@ class SourceFile:
         at = chunk * CHUNK
         return chunks.read_here(self.descriptor, at, min(CHUNK, self.size - at))
 
+    def at(self, offset: int, size: int) -> bytes:
+        """Bytes of a file that lies in one piece, as they are now: nobody looks at digests."""
+        size = max(0, min(size, self.size - offset))
+        if not self.stored:
+            return chunks.read(self.descriptor, offset, size)
+        return verify.read_bytes(self.descriptor, self.stored, self.vault, offset, size)
+
 
 @dataclass(frozen=True)
 class SourceLayer:
@@ -48,6 +55,10 @@ class SourceLayer:
     """As it is to be in the bundle."""
     files: tuple[SourceFile, ...]
     left_out: tuple[str, ...] = ()
+    made_of: str | None = None
+    """The layer that it is to be a packed copy of."""
+    bottom: frozenset[str] = frozenset()
+    """The drives that nothing lies below."""
 
     @property
     def size(self) -> int:

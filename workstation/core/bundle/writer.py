@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from workstation.core.bundle import seal, tape
+from workstation.core.bundle import chunks, seal, tape
 from workstation.core.bundle.pipe import Outlet
 from workstation.core.bundle.vault import Vault
-from workstation.model.bundle import Lock, Manifest
+from workstation.model.bundle import BLOCK, Lock, Manifest
 from workstation.qemu import luks
 
 
@@ -58,6 +58,30 @@ class BundleWriter:
         if self.at != offset + size:
             raise ValueError(f"{name} was to have {size} bytes, and has {self.at - offset}")
         self.write(bytes(tape.padded(size) - size))
+
+    @property
+    def in_order(self) -> bool:
+        """Whether nothing can be written but what comes next."""
+        return self._pipe is not None
+
+    def put(self, data: bytes, at: int) -> None:
+        """Bytes of a member whose size is not known yet: it begins a block from here."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._descriptor, view, self.at + BLOCK + at)
+            at, view = at + written, view[written:]
+
+    def close(self, name: str, size: int) -> int:
+        """What was put becomes a member of that many bytes; returns where its content begins."""
+        self.write(tape.header(name, size))
+        offset = self.at
+        self.at += size
+        self.write(bytes(tape.padded(size) - size))
+        return offset
+
+    def read(self, offset: int, size: int) -> memoryview:
+        """What was written; good until the calling thread reads again."""
+        return chunks.read_here(self._descriptor, offset, size)
 
     def write(self, data: bytes | memoryview) -> None:
         """Raises OSError; what was written before then counts for nothing."""
