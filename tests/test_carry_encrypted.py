@@ -30,9 +30,9 @@ WORDS = "correct horse battery staple"
 @pytest.fixture(autouse=True)
 def nothing_at_hand() -> Iterator[None]:
     """Each test begins as after a log-in."""
-    unlocked._here.clear()
+    unlocked.forget_all()
     yield
-    unlocked._here.clear()
+    unlocked.forget_all()
 
 
 @pytest.mark.usefixtures("with_appliance")
@@ -120,7 +120,7 @@ async def test_a_later_start_asks_again_after_a_log_out(
     await laptop.inplace.open(file, passphrase=WORDS)
     await laptop.start("one")
     await laptop.kill("one")
-    unlocked._here.clear()
+    unlocked.forget_all()
     with pytest.raises(LockedError) as raised:
         await laptop.start("one")
     assert raised.value.bundle == str(file)
@@ -132,7 +132,7 @@ async def test_a_later_start_asks_again_after_a_log_out(
     await laptop.inplace.settle("one")
     await laptop.kill("one")
     file.unlink()
-    unlocked._here.clear()
+    unlocked.forget_all()
     await laptop.start("one")
 
 
@@ -142,7 +142,7 @@ async def test_a_key_is_kept_in_memory_only(tmp_path: Path) -> None:
     on_a_disk = Keyring(at(tmp_path))
     on_a_disk.keep("00000000000000b1", vault)
     assert not list(tmp_path.rglob("*b1"))
-    unlocked._here.clear()
+    unlocked.forget_all()
     assert on_a_disk.vault("00000000000000b1") is None
 
     memory = Path("/dev/shm") / tmp_path.name
@@ -153,11 +153,11 @@ async def test_a_key_is_kept_in_memory_only(tmp_path: Path) -> None:
         kept = Keyring(paths)
         kept.keep("00000000000000b1", vault)
         assert (paths.keys / "00000000000000b1").stat().st_mode & 0o777 == 0o600
-        unlocked._here.clear()
+        unlocked.forget_all()
         found = kept.vault("00000000000000b1")
         assert found and found.key == vault.key
         kept.forget("00000000000000b1")
-        unlocked._here.clear()
+        unlocked.forget_all()
         assert kept.vault("00000000000000b1") is None
     finally:
         shutil.rmtree(memory)

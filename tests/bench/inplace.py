@@ -7,11 +7,15 @@ from tests.bench.home import Home, home, progress
 from tests.bench.layers import NAME, raw_incoming, running
 from tests.bench.measure import Clock, Figure, in_turns
 from tests.test_guest import small
+from workstation.core.bundle import unlocked
+from workstation.core.bundle.export import Wish
 from workstation.core.workstation import Workstation
 
 SIZES = (1, 10)
 """GiB that the disk really has in the bundle."""
 TURNS = 9
+
+FORMS = {"compressed": Wish(compress=True), "encrypted": Wish(passphrase="eight words or fewer")}
 
 
 async def open_() -> list[Figure]:
@@ -44,12 +48,38 @@ async def open_() -> list[Figure]:
 
             mine, other = await in_turns("open", ours, raw, TURNS)
             large, same = await in_turns("open", larger, ours, TURNS)
+            others = [await _form(station, files[0], form) for form in FORMS]
             await _gone(station)
     small_, large_ = (f"open in place to running, disk of {size} GiB" for size in SIZES)
     return [
         Figure(small_, mine, raw=other, raw_name="raw QEMU, -incoming", limit=0.5),
         Figure(large_, large, raw=same, raw_name=f"the same with {SIZES[0]} GiB", ratio_limit=1.1),
+        *others,
     ]
+
+
+async def _form(station: Workstation, plain: Path, form: str) -> Figure:
+    """The same bundle packed or encrypted, beside the plain one; each passphrase is stretched."""
+    file, wish = plain.with_suffix(f".{form}"), FORMS[form]
+
+    async def opened(path: Path, words: str = "") -> float:
+        await _gone(station)
+        unlocked.forget_all()
+        with Clock() as clock:
+            done = await station.inplace.open(path, NAME, passphrase=words)
+            await station.start(NAME, force=True)
+        assert done.resumes
+        return clock.seconds
+
+    await opened(plain)
+    await station.kill(NAME)
+    await station.carry.export(NAME, file, wish)
+    mine, other = await in_turns(
+        f"open {form}", lambda: opened(file, wish.passphrase), lambda: opened(plain), TURNS
+    )
+    return Figure(
+        f"open in place to running, {form}", mine, raw=other, raw_name="the same, plain", limit=0.5
+    )
 
 
 async def _gone(station: Workstation) -> None:

@@ -222,6 +222,11 @@ def last_seal(path: Path, descriptor: int, size: int) -> Found:
         if blocks[2 * BLOCK :] == tape.END:
             with suppress(InvalidError):  # what comes now says it
                 return seal.read(blocks[: 2 * BLOCK], at)
+        if seal.was_one(blocks):
+            raise InvalidError(
+                f"{path} was changed: its last part is not as it was written",
+                hint="copy it again from where it was made, or export it again",
+            )
     last = None
     for member in members(descriptor, size):
         if member.name == tape.SEAL:

@@ -16,6 +16,11 @@ _here: dict[Path, Vault] = {}
 """By the file that each would be kept in: of this process, whoever asks."""
 
 
+def forget_all() -> None:
+    """What this process has in mind is gone, as after its end."""
+    _here.clear()
+
+
 class Keyring:
     """The keys that are at hand."""
 
