@@ -3,9 +3,10 @@
 import asyncio
 
 from workstation.core import heads
-from workstation.core.freeze import Progress, check_room
+from workstation.core.freeze import Progress
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, moving
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Store
 from workstation.model.host import HostFacts
 from workstation.qemu import image
@@ -19,7 +20,7 @@ async def compact(machine: Machine, store: Store, facts: HostFacts, progress: Pr
     paths = machine.paths
     history = heads.read_history(paths)
     before = heads.written(paths, history.head.id)
-    check_room(paths.data, before)
+    check_room(paths.data, before, IN_THE_LIBRARY)
     new = heads.new_id()
     async with moving(machine, store, Pending()):
         paths.head(new).mkdir(mode=0o700)

@@ -52,7 +52,7 @@ def estimate(station: "Workstation", name: str, path: Path, wish: Wish) -> Estim
     memory = memory if wish.memory else 0
     found = Estimate(disks + memory, memory, onto.end if onto else 0)
     try:
-        target.check_room(
+        target.check_fits(
             path, found.kept + (0 if wish.compress else found.new) + OVERHEAD, found.kept
         )
     except WorkstationError as error:

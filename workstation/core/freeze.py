@@ -15,10 +15,10 @@ from workstation.core.guest.still import hold, let_go
 from workstation.core.in_force import in_force
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, carried_out, link_head, moving, named
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Store
-from workstation.errors import HostError, MonitorError, NotAllowedError
+from workstation.errors import MonitorError, NotAllowedError
 from workstation.model.layer import Head, Layer, Memory
-from workstation.model.units import format_size
 from workstation.paths import MachinePaths
 from workstation.qemu import graph
 from workstation.qemu.kvm import cpu_flags
@@ -26,9 +26,6 @@ from workstation.qemu.memory import RUNS_ON_MEANWHILE, save_memory
 from workstation.qemu.monitor import Monitor
 
 PICTURE = "screen.ppm"
-
-SPARE = 64 * 2**20
-"""Bytes of the host's disk that a move leaves free."""
 
 Progress = Callable[[float, float], None]
 
@@ -60,19 +57,6 @@ class Wish(NamedTuple):
     memory: bool = True
     meeting: Meeting | None = None
     """Freeze at the same moment as others; the guest then stands still while it is saved."""
-
-
-def check_room(directory: Path, needed: int) -> None:
-    """Raise HostError, with the numbers, where the disk has less than that free."""
-    while not directory.exists():
-        directory = directory.parent
-    free = shutil.disk_usage(directory).free
-    if free < needed + SPARE:
-        raise HostError(
-            f"this needs {format_size(needed)} on the disk of {directory}, and {format_size(free)}"
-            " is free",
-            hint="make room: delete snapshots or machines, or choose --disks-only",
-        )
 
 
 # -- the layer's content ----------------------------------------------------------
@@ -135,7 +119,7 @@ async def freeze_at_rest(machine: Machine, store: Store, wish: Wish) -> Layer:
     old, new = history.head, heads.new_id()
     if wish.meeting:
         await wish.meeting.stand_still(None)
-    check_room(paths.data, 0)
+    check_room(paths.data, 0, IN_THE_LIBRARY)
     async with moving(machine, store, Pending()):
         with store.adding(), store.making() as directory:
             await heads.make_head(paths, heads.sizes_of(paths, old.id), new)
@@ -173,7 +157,8 @@ async def freeze_live(machine: Machine, store: Store, wish: Wish, progress: Prog
     history = heads.read_history(paths)
     old, new = history.head, heads.new_id()
     profile = in_force(machine)
-    check_room(paths.data, profile.memory if wish.memory and profile else 0)
+    needed = profile.memory if wish.memory and profile else 0
+    check_room(paths.data, needed, f"{IN_THE_LIBRARY}, or choose --disks-only")
     if wish.memory:
         only = f"or keep its disks only: workstation snapshot {machine.name} TAG --disks-only"
         await check_memory(machine, monitor, only)

@@ -1,7 +1,8 @@
 """A machine that stands on nothing: what its layers hold is copied into its head."""
 
 from workstation.core import heads
-from workstation.core.freeze import Progress, check_room
+from workstation.core.freeze import Progress
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Store
 from workstation.model.host import HostFacts
 from workstation.model.layer import Layer
@@ -29,7 +30,7 @@ async def copy_layers(
     drives = heads.drive_ids(layer.profile)
     below = {drive: store.disk_files(layer.id, drive) for drive in drives}
     needed = sum(file.taken() for files in below.values() for file in files)
-    check_room(machine.data, needed)
+    check_room(machine.data, needed, IN_THE_LIBRARY)
     async with workbench(facts) as session:
         for drive in drives:
             chain = (DiskFile(machine.overlay(head, drive)), *below[drive])

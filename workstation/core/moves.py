@@ -11,10 +11,11 @@ from uuid import uuid4
 from workstation.core import heads, library
 from workstation.core.blocked import check_memory
 from workstation.core.create import with_new_macs, write_definition
-from workstation.core.freeze import Progress, check_room, provenance, write_memory
+from workstation.core.freeze import Progress, provenance, write_memory
 from workstation.core.independent import copy_layers
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, moving, restore
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Store
 from workstation.errors import NotFoundError, UsageError
 from workstation.model.host import HostFacts
@@ -80,7 +81,7 @@ async def suspend(machine: Machine, monitor: Monitor, progress: Progress) -> Non
     history = heads.read_history(paths)
     memory = provenance(machine)
     profile = machine.definition.profile if machine.definition else None
-    check_room(paths.data, profile.memory if profile else 0)
+    check_room(paths.data, profile.memory if profile else 0, IN_THE_LIBRARY)
     await check_memory(machine, monitor, f"or shut it down: workstation stop {machine.name}")
     directory = paths.head(history.head.id)
     unfinished = directory / heads.UNFINISHED_MEMORY

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from workstation.core import atomic, carried, heads, links, names, verbs
 from workstation.core.bundle.work import Told, in_thread
-from workstation.core.freeze import check_room
 from workstation.core.links import LINK, Link
 from workstation.core.repoint import point_again
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Store
 from workstation.errors import WorkstationError
 from workstation.model.layer import History
@@ -51,7 +51,7 @@ async def settle(station: "Workstation", name: str, progress: "Progress") -> Set
         wanted = linked(store, heads.read_history(paths.machine(name)))
         missing = {layer: _missing(store, layer, link) for layer, link in wanted.items()}
         size = sum(link.files[file][1] for layer, link in wanted.items() for file in missing[layer])
-        check_room(paths.data, size)
+        check_room(paths.data, size, IN_THE_LIBRARY)
         await in_thread(partial(_copy_all, store, wanted, missing), progress, size)
         still = await _tell(station, set(wanted))
         if not still:

@@ -10,9 +10,10 @@ import asyncio
 from pathlib import Path
 
 from workstation.core import heads
-from workstation.core.freeze import Progress, check_room
+from workstation.core.freeze import Progress
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, moving
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Source, Store
 from workstation.errors import NotAllowedError
 from workstation.model.host import HostFacts
@@ -37,7 +38,7 @@ async def squash(
             f"“{machine.name}” is to go on from the memory of that layer",
             hint="start it first, or revert to another snapshot",
         )
-    check_room(store.directory(layer.id), _needed(machine, store, layer))
+    check_room(store.directory(layer.id), _needed(machine, store, layer), IN_THE_LIBRARY)
     async with moving(machine, store, Pending()):
         with store.adding():
             if history.head.layer == layer.id:

@@ -184,7 +184,7 @@ def check_target(plan: Plan, path: Path) -> None:
     """
     packed = plan.compress or plan.vault is not None
     size = plan.end + (0 if packed else plan.size + OVERHEAD)
-    target.check_room(path, size, plan.end)
+    target.check_fits(path, size, plan.end)
 
 
 def check_pipe(descriptor: int) -> None:

@@ -7,7 +7,7 @@ from workstation.core import heads
 from workstation.core.activities import Progress
 from workstation.core.bundle.source import SourceLayer
 from workstation.core.bundle.strip import stripped
-from workstation.core.freeze import check_room
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Store
 from workstation.model.host import HostFacts
 from workstation.model.layer import Layer, LayerFile
@@ -32,7 +32,7 @@ async def flatten(
     """
     chains = {drive: store.disk_files(layer.id, drive) for drive in heads.drive_ids(layer.profile)}
     total = sum(file.taken() for chain in chains.values() for file in chain)
-    check_room(directory, total)
+    check_room(directory, total, IN_THE_LIBRARY)
     sizes = {
         drive: qcow2.virtual_size(chain[0], chain[0].format) for drive, chain in chains.items()
     }

@@ -15,8 +15,8 @@ from workstation.core.bundle.origin import Origin
 from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.work import in_thread
 from workstation.core.create import write_definition
-from workstation.core.freeze import check_room
 from workstation.core.moves import stand_on
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Store
 from workstation.model.bundle import CarriedMachine
 from workstation.model.layer import Head, History
@@ -47,7 +47,7 @@ async def bring_in(
         if in_place:
             ready = await asyncio.to_thread(linking.link, stack, store, arrival, origin)
         else:
-            check_room(paths.data, arrival.room)
+            check_room(paths.data, arrival.room, IN_THE_LIBRARY)
             copying = partial(arrive.copy, stack, store, arrival, origin)
             ready = await in_thread(copying, progress, arrival.size)
         async with identity.settling(paths):

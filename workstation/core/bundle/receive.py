@@ -9,7 +9,6 @@ manifest says decides whether anything of it is kept.
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +17,9 @@ from workstation.core import holes
 from workstation.core.bundle import chunks, reader, seal, tape
 from workstation.core.bundle.chunks import Workers
 from workstation.core.bundle.pipe import Intake, Told
-from workstation.core.freeze import SPARE
-from workstation.errors import HostError, InvalidError, UsageError
+from workstation.core.room import check_room
+from workstation.errors import InvalidError, UsageError
 from workstation.model.bundle import BLOCK, CHUNK, Content, StoredFile
-from workstation.model.units import format_size
 
 WHAT_CAME = Path("what comes through the pipe")
 """What it is called; where it lies meanwhile is nobody's business."""
@@ -171,12 +169,8 @@ class _Receiver:
             self._told(length)
 
     def _check_room(self, size: int) -> None:
-        free = shutil.disk_usage(self._received.path.parent).free
-        if size + SPARE > free:
-            raise HostError(
-                f"what comes next takes {format_size(size)}, and {format_size(free)} is free",
-                hint="make room, then send it again",
-            )
+        place = self._received.path.parent
+        check_room(place, size, "make room, then send it again", what="what comes next")
 
 
 def _lengths(size: int) -> Iterator[int]:

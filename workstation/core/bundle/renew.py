@@ -18,9 +18,9 @@ from workstation.core.bundle.origin import Origin
 from workstation.core.bundle.reader import Bundle
 from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.work import in_thread
-from workstation.core.freeze import check_room
 from workstation.core.machine import Machine
 from workstation.core.mend import mend
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Store
 from workstation.errors import UsageError, WorkstationError
 from workstation.model.bundle import CarriedMachine
@@ -111,7 +111,7 @@ async def renew(
     check()
     with ExitStack() as stack:
         stack.enter_context(store.adding())
-        check_room(station.paths.data, arrival.room)
+        check_room(station.paths.data, arrival.room, IN_THE_LIBRARY)
         copying = partial(arrive.copy, stack, store, arrival, origin)
         ready = await in_thread(copying, progress, arrival.size)
         with verbs.holding(machine, Verb.REVERT, station.front_end):

@@ -14,26 +14,20 @@ from workstation.core import atomic, media
 from workstation.core.bundle import reader
 from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.writer import BundleWriter
+from workstation.core.room import check_room
 from workstation.errors import BusyError, HostError, UsageError
 from workstation.model.bundle import Lock
-from workstation.model.units import format_size
 
 SPARE = 2**20
 """Bytes of the target that stay free."""
 
 
-def check_room(path: Path, size: int, existing: int = 0) -> None:
+def check_fits(path: Path, size: int, existing: int = 0) -> None:
     """Raise HostError where a bundle of that size cannot lie there; `existing` bytes do already."""
     directory = check_directory(path)
     media.check_fits(path, size)
-    found = os.statvfs(directory)
-    free = found.f_bavail * found.f_frsize
-    if size - existing + SPARE > free:
-        raise HostError(
-            f"{path.name} takes {format_size(size - existing)} more, and {format_size(free)} is"
-            f" free on the disk of {directory}",
-            hint="make room there, or make it smaller: --compress zstd, --no-memory, --tag",
-        )
+    hint = "make room there, or make it smaller: --compress zstd, --no-memory, --tag"
+    check_room(directory, size - existing, hint, spare=SPARE, what=path.name)
 
 
 def check_directory(path: Path) -> Path:

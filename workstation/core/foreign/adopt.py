@@ -17,7 +17,7 @@ from workstation.core.foreign.limits import limits
 from workstation.core.foreign.piece import Piece
 from workstation.core.foreign.recognise import Kind, recognise
 from workstation.core.foreign.sources import Source, source_of, told_more
-from workstation.core.freeze import check_room
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Store
 from workstation.errors import NotFoundError, UsageError, WorkstationError
 from workstation.model.host import HostFacts
@@ -147,7 +147,7 @@ class _Work:
         """Bytes that the guest will see of it."""
         piece = await self._source.open(medium.file, workplace, self._read)
         disk = await asyncio.to_thread(examine, piece, medium.format)
-        check_room(self._directory, min(piece.size, disk.size))
+        check_room(self._directory, min(piece.size, disk.size), IN_THE_LIBRARY)
         file = LayerFile(name=f"drive{number}.qcow2")
         self._total = self._done + disk.size
         before = self._done
@@ -194,7 +194,7 @@ class _Work:
         await asyncio.to_thread(examine, piece, "iso")
         paths.images.mkdir(mode=0o700, parents=True, exist_ok=True)
         atomic.clear(paths.images)
-        check_room(paths.images, piece.size)
+        check_room(paths.images, piece.size, IN_THE_LIBRARY)
         target = _fresh_file(paths.images, name, ".iso")
         self._made.append(target)
         self._opened.callback(self._forget_discs)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from workstation.core import atomic, library, media
-from workstation.core.freeze import check_room
+from workstation.core.room import check_room
 from workstation.errors import HostError, NotFoundError, UsageError
 from workstation.model.units import format_size
 
@@ -34,7 +34,7 @@ def check_fits(target: Path, size: int) -> None:
             hint="take another disk, or a bundle, whose disks are packed:"
             f" workstation export NAME {target.parent} --compress zstd",
         )
-    check_room(target.parent, size)
+    check_room(target.parent, size, "make room there, or choose another place")
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from workstation.core.freeze import SPARE
+from workstation.core.room import SPARE
 from workstation.qemu.convert import Limits
 
 _GROWTH = 1000

@@ -13,7 +13,7 @@ from workstation.core.foreign.landing import check_fits, landing
 from workstation.core.foreign.libvirt_write import write_libvirt
 from workstation.core.foreign.ova import pack
 from workstation.core.foreign.ovf_write import PackedDisk, write_ovf
-from workstation.core.freeze import check_room
+from workstation.core.room import IN_THE_LIBRARY, check_room
 from workstation.core.store import Store
 from workstation.errors import UsageError
 from workstation.model.host import HostFacts
@@ -126,7 +126,8 @@ class Sender:
     def _check(self, targets: Sequence[Path], kind: str) -> None:
         for target, drive in zip(targets, self._drives, strict=True):
             check_fits(target, drive.size if kind == "raw" else drive.taken)
-        check_room(targets[0].parent, sum(drive.taken for drive in self._drives))
+        taken = sum(drive.taken for drive in self._drives)
+        check_room(targets[0].parent, taken, "make room there, or choose another place")
 
     async def _convert(self, places: Sequence[Path], kind: str, options: Sequence[str]) -> None:
         for number, (place, drive) in enumerate(zip(places, self._drives, strict=True)):
@@ -176,7 +177,7 @@ class Sender:
 
         So the stick, which is slow, is written once, and it is known before whether it fits.
         """
-        check_room(self._paths.data, sum(drive.taken for drive in self._drives))
+        check_room(self._paths.data, sum(drive.taken for drive in self._drives), IN_THE_LIBRARY)
         stem, work = self._name, self._work
         places = [work / f"{stem}-disk{n}.vmdk" for n in range(1, len(self._drives) + 1)]
         self._total += sum(drive.taken for drive in self._drives)

@@ -6,7 +6,6 @@ one mirror and ended at another.
 
 import io
 import json
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ import httpx
 
 from workstation import __version__
 from workstation.core.imaging.work import in_thread
+from workstation.core.room import check_room
 from workstation.errors import HostError
-from workstation.model.units import format_size
 
 T = TypeVar("T")
 
@@ -263,11 +262,7 @@ def _status(answer: httpx.Response) -> str:
     return f"the server says {answer.status_code} {answer.reason_phrase}"[:120]
 
 
-def check_room(directory: Path, needed: int) -> None:
-    """Raise HostError where the disk has not so many bytes free, and a little more."""
-    free = shutil.disk_usage(directory).free
-    if needed + RESERVE > free:
-        raise HostError(
-            f"this needs {format_size(needed)}, and {directory} has {format_size(free)} free",
-            hint="make room, or set XDG_CACHE_HOME to a directory on a larger disk",
-        )
+def check_cache(directory: Path, needed: int) -> None:
+    """Raise HostError where the disk of the images has not so many bytes free, and some more."""
+    hint = "make room, or set XDG_CACHE_HOME to a directory on a larger disk"
+    check_room(directory, needed, hint, spare=RESERVE)

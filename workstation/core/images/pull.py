@@ -59,7 +59,7 @@ async def pull(image: CatalogImage, root: Path, out: Path, tell: Tell) -> dict[s
             target = download.Target(
                 part,
                 largest=image.download * _MARGIN,
-                room=lambda needed: download.check_room(root, needed + _unpacked(image)),
+                room=lambda needed: download.check_cache(root, needed + _unpacked(image)),
                 tell=lambda done, total: tell(f"pull {image.name}", done, total),
             )
             origin = await _proven(http, image, target, wanted, tell)

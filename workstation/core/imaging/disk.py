@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from workstation.core.images.download import check_room
+from workstation.core.images.download import check_cache
 from workstation.core.imaging import manifest
 from workstation.core.imaging.recipe import DiskRecipe
 from workstation.core.imaging.work import Progress, in_thread
@@ -47,7 +47,7 @@ async def build(recipe: DiskRecipe, work: Path, out: Path, progress: Progress) -
     """
     qemu_img = shutil.which("qemu-img") or ""
     check_host(recipe)
-    check_room(work, ROOM)
+    check_cache(work, ROOM)
     raw, listed = work / "disk.raw", work / "packages.txt"
     await _install(recipe, raw, listed, progress)
     progress("Compressing the disk", 0.9)
