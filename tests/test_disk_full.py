@@ -301,7 +301,7 @@ async def test_a_guest_without_room_waits_and_goes_on(
         await shell.run("true")
         real_disk.fill()
         shell.type("yes word | head -c 8000000 >/data/big; sync; sha256sum /data/big")
-        await eventually(lambda: station.view("one").state is State.PAUSED)
+        await eventually(lambda: station.view("one").state is State.PAUSED, 120)
         assert "disk full" in station.view("one").reason
         real_disk.make_room()
         await station.resume("one")
