@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.test_cli_layers import Said, make, profile
+from workstation.cli import passphrase
 from workstation.cli.parser import parse
+from workstation.errors import UsageError
 
 __all__ = ["profile"]
 
@@ -50,6 +52,40 @@ def test_open_settle_and_the_stick_is_needed_no_more(
     assert Said(capsys, "start", "one").code == 0
     assert Said(capsys, "store", "check").code == 0
     end(capsys, "one")
+
+
+def test_an_encrypted_bundle_on_the_command_line(
+    capsys: pytest.CaptureFixture[str], profile: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Looked at without its passphrase, opened with it, and asked for again after a log-out."""
+    file, words = tmp_path / "one.vmbundle", tmp_path / "words"
+    words.write_text("correct horse battery staple\n")
+    given = ("--passphrase-file", str(words))
+    make(capsys, profile, "one")
+    assert Said(capsys, "export", "one", str(file), "--encrypt", *given).code == 0
+    assert Said(capsys, "delete", "one", "--yes").code == 0
+
+    def nobody(prompt: str) -> str:
+        raise UsageError("nobody is there to type it", hint="--passphrase-file FILE")
+
+    monkeypatch.setattr(passphrase, "_typed", nobody)
+    closed = Said(capsys, "inspect", str(file), "--json").json
+    assert (closed["encrypted"], closed["trusted"]) == (True, True)
+    assert "one" not in Said(capsys, "inspect", str(file)).out.replace(str(file), "")
+    assert Said(capsys, "inspect", str(file), "--verify").code == 2
+    assert Said(capsys, "open", str(file)).code == 2
+    opened = Said(capsys, "open", str(file), *given)
+    assert opened.code == 0, opened.err
+    assert "locked" in Said(capsys, "unlock", "--forget", "one").out
+    end(capsys, "one")
+    locked = Said(capsys, "start", "one")
+    assert locked.code == 2
+    assert "its passphrase is needed" in locked.err
+    monkeypatch.setattr(passphrase, "_typed", lambda prompt: words.read_text().strip())
+    assert Said(capsys, "start", "one").code == 0
+    end(capsys, "one")
+    assert Said(capsys, "unlock", "one", *given).code == 0
 
 
 def test_a_taken_name_is_told_and_another_may_be_given(

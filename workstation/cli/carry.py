@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from workstation.cli import foreign, passphrase
 from workstation.cli.station import station
 from workstation.cli.streams import interactive
+from workstation.errors import LockedError
 from workstation.model.text import safe_line
 from workstation.model.units import format_size
 from workstation.paths import Paths
@@ -17,7 +18,7 @@ from workstation.paths import Paths
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
     from workstation.core.bundle.export import Exported, Wish
-    from workstation.core.bundle.inspection import Report
+    from workstation.core.bundle.inspection import Closed, Report
     from workstation.core.bundle.reader import Bundle
     from workstation.core.carry import Imported
 
@@ -170,20 +171,49 @@ def inspect(call: "Call") -> int:
     """What is in a bundle, from whom, is it whole, and does it go on here."""
     if foreign.is_foreign(_file(call)):
         return foreign.inspect(call)
+    from workstation.core.bundle import inspection
 
-    async def act() -> "Report":
+    async def act() -> "Report | Closed":
         async with station("inspect", line=True) as found:
-            path = _file(call)
-            return await found.carry.inspect(
-                path, verify_all=call.verify, passphrase=passphrase.known(call, path)
-            )
+            path, asked = _file(call), passphrase.known if call.verify else passphrase.offered
+            secret = asked(call, path)
+            try:
+                return await found.carry.inspect(path, verify_all=call.verify, passphrase=secret)
+            except LockedError:
+                if call.verify:
+                    raise
+                return await asyncio.to_thread(found.carry.closed, path)
 
     report = asyncio.run(act())
-    if call.json:
+    if isinstance(report, inspection.Closed):
+        print(json.dumps(_closed_data(report), indent=2) if call.json else _closed(report))
+    elif call.json:
         print(json.dumps(_report_data(report), indent=2))
     else:
         print(_described(report))
     return 0
+
+
+def _closed(report: "Closed") -> str:
+    """What may be said without the passphrase."""
+    signer = safe_line(report.signer_name) or "not trusted"
+    return _lines(
+        f"size       {format_size(report.size)}",
+        "encrypted  what is in it is told with its passphrase only",
+        f"signed     by {report.signer} ({signer}), and not changed since, as far as can be seen",
+    )
+
+
+def _closed_data(report: "Closed") -> dict[str, Any]:
+    return {
+        "file": str(report.path),
+        "size": report.size,
+        "id": report.identity,
+        "encrypted": True,
+        "signer": report.signer,
+        "signer_name": report.signer_name,
+        "trusted": report.trusted,
+    }
 
 
 def _report_data(report: "Report") -> dict[str, Any]:

@@ -41,6 +41,16 @@ def known(call: "Call", path: Path) -> str:
     return typed(path)
 
 
+def offered(call: "Call", path: Path) -> str:
+    """The same where it may be left out: empty for Enter, and where nobody is there to type."""
+    if call.passphrase_file:
+        return known(call, path)
+    try:
+        return known(call, path)
+    except UsageError:
+        return ""
+
+
 def typed(path: Path) -> str:
     """Of that bundle, as a person types it; raises UsageError where nobody is there."""
     return _typed(f"passphrase of {safe_line(path.name)}: ")

@@ -16,6 +16,7 @@ from workstation.core.bundle import (
     inspection,
     place,
     planning,
+    reader,
     receive,
     renew,
     verify,
@@ -24,7 +25,7 @@ from workstation.core.bundle.arrive import Arrival
 from workstation.core.bundle.export import Exported, Plan, Wish
 from workstation.core.bundle.flatten import flatten
 from workstation.core.bundle.identity import Settled
-from workstation.core.bundle.inspection import Report
+from workstation.core.bundle.inspection import Closed, Report
 from workstation.core.bundle.keys import Keys, as_fingerprint
 from workstation.core.bundle.origin import Origin, may_load
 from workstation.core.bundle.planning import Subject
@@ -192,6 +193,21 @@ class Carry:
             in_place=inspection.in_place(bundle.manifest),
             new=inspection.new_bytes(bundle.manifest, self._store),
             findings=tuple(found),
+        )
+
+    def closed(self, path: Path) -> Closed:
+        """What an encrypted bundle says to whoever has no passphrase; call it in a thread.
+
+        Raises InvalidError where it is no bundle, or a changed one.
+        """
+        signer = reader.signer_of(path)
+        return Closed(
+            path=path,
+            size=path.stat().st_size,
+            identity=reader.id_of(path),
+            signer=signer,
+            signer_name=self.keys.name_of(signer),
+            trusted=self.keys.trusts(signer),
         )
 
     async def picture(self, path: Path) -> bytes:

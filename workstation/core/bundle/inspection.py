@@ -54,6 +54,20 @@ class Report:
         return all(one.level is not Level.PROBLEM for one in self.findings)
 
 
+@dataclass(frozen=True)
+class Closed:
+    """What is known of an encrypted bundle without its passphrase."""
+
+    path: Path
+    size: int
+    """Bytes."""
+    identity: str
+    signer: str
+    """The fingerprint of who signed its manifest, which is as it was signed."""
+    signer_name: str
+    trusted: bool
+
+
 def memory_of(manifest: Manifest) -> Memory | None:
     """What the machine would go on from; None where it boots."""
     top = manifest.layer(manifest.machine.top)
