@@ -263,6 +263,21 @@ async def test_cpus_and_memory(station: Workstation) -> None:
         assert int(await shell.run(total)) > before
 
 
+async def test_disks_go_on_after_a_cpu_was_added(station: Workstation) -> None:
+    drives = [{"size": "16 MiB"}, {"size": "16 MiB", "bus": "scsi"}]
+    await awake(station, "one", small(cpu={"cores": 1, "most": 3}, drives=drives))
+    await station.changes.set("one", ["drives[2].size=16 MiB"])
+    await station.changes.set("one", ["cpu.cores=2"])
+    await station.changes.set("one", ["drives[3].size=16 MiB"])
+    await station.layers.snapshot("one", "a")
+    await station.layers.revert("one", "a", discard=True)
+    assert station.view("one").state is State.RUNNING
+    await station.layers.suspend("one")
+    await station.start("one")
+    async with Shell.on(station, "one") as shell:
+        assert await shell.run("ls /sys/block | grep -c '^vd'", 120) == "3"
+
+
 @pytest.mark.long
 async def test_a_sleeping_guest_keeps_its_hardware(station: Workstation) -> None:
     await awake(station, "one", small(networks=[{}]))

@@ -167,7 +167,7 @@ def _monitors(launch: Launch) -> Iterator[str]:
 def _controllers(profile: Profile) -> Iterator[str]:
     buses = {drive.bus for drive in profile.drives}
     if Bus.SCSI in buses:
-        yield from device("virtio-scsi-pci", id="scsi")
+        yield from device("virtio-scsi-pci", id="scsi", **queues(profile, "num_queues"))
     if Bus.SATA in buses or profile.cdroms:
         yield from device("ich9-ahci", id="sata")
 
@@ -193,6 +193,12 @@ def _drives(launch: Launch) -> Iterator[str]:
         ports[drive.bus] += 1
 
 
+def queues(profile: Profile, key: str) -> dict[str, Any]:
+    """By itself QEMU gives a disk a queue for each CPU that is there when it is plugged in: after
+    one more CPU its memory would not load into a QEMU that begins with all of them."""
+    return {key: profile.cpu.most} if profile.cpu.most else {}
+
+
 def disk_properties(profile: Profile, number: int) -> dict[str, Any]:
     """What a disk's device has wherever it sits, plugged in before the start or after."""
     drive, name = profile.drives[number], f"drive{number}"
@@ -204,6 +210,8 @@ def disk_properties(profile: Profile, number: int) -> dict[str, Any]:
     if drive.bus is not Bus.NVME:
         # A full host disk pauses the guest instead of failing its writes.
         properties |= {"werror": "stop", "rerror": "stop"}
+    if drive.bus is Bus.VIRTIO:
+        properties |= queues(profile, "num-queues")
     if drive.slot is not None:
         properties |= slot_place(profile.machine.chipset, drive.slot)
     return properties
