@@ -284,3 +284,25 @@ def test_the_overlap_of_a_flood_takes_no_time() -> None:
     assert overlap(flood, flood) == len(flood)
     assert overlap(flood, b"s\r\n" + flood) == len(flood) - 2
     assert overlap(flood[:-1] + b"x", flood) == 0
+
+
+@pytest.mark.parametrize("listens", [True, False])
+async def test_a_guest_without_an_agent_is_not_waited_for(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, listens: bool
+) -> None:
+    """What is typed instead would come when something else is in front."""
+    asked: list[tuple[int, int]] = []
+
+    async def tell(machine: MachinePaths, columns: int, rows: int) -> bool:
+        asked.append((columns, rows))
+        return True
+
+    async def execute(command: str) -> list[dict[str, object]]:
+        assert command == "query-chardev"
+        return [{"label": "agent", "frontend-open": listens}]
+
+    monkeypatch.setattr("workstation.core.session.guest_size.tell", tell)
+    monitor = SimpleNamespace(execute=execute)
+    machine: Any = SimpleNamespace(name="one", paths=paths.machine("one"), monitor=monitor)
+    assert await Session(machine).tell_size(100, 29) is listens
+    assert asked == ([(100, 29)] if listens else [])

@@ -30,7 +30,7 @@ class EchoWorkstation(FakeWorkstation):
 
         machine: Any = SimpleNamespace(
             paths=self.paths.machine(name), definition=None, view=self.machines[name],
-            pair=lambda: 1, until=until,
+            pair=lambda: 1, until=until, monitor=None,
         )  # fmt: skip
         return Session(machine)
 

@@ -9,9 +9,9 @@ import contextlib
 from enum import StrEnum
 from typing import Protocol
 
-from workstation.core import guest_size, line, ready, serial
+from workstation.core import agent, guest_size, line, ready, serial
 from workstation.core.machine import Machine
-from workstation.errors import BusyError, MonitorError
+from workstation.errors import BusyError, MonitorError, WorkstationError
 from workstation.model.machine import State
 from workstation.qemu.procfs import Pair
 
@@ -68,7 +68,14 @@ class Session:
         return self._line is not None and self._line.write(data)
 
     async def tell_size(self, columns: int, rows: int) -> bool:
-        """Through the guest's agent; whether the guest knows it now."""
+        """Through the guest's agent; whether the guest knows it now. Where nothing in the guest
+        listens, the answer is there at once: what is done instead must not come late."""
+        machine = self._machine
+        if machine.monitor:
+            try:
+                await agent.listens(machine.name, machine.monitor, 0)
+            except WorkstationError:
+                return False
         return await guest_size.tell(self._machine.paths, columns, rows)
 
     async def run(self, display: Display) -> None:
