@@ -161,6 +161,13 @@ async def until_event(shell: Shell, file: str, last: Event) -> list[Event]:
     return events
 
 
+CHORDS = {
+    "ctrl-alt-f12": [29, 56, 88], "super-l": [125, 38], "print": [99], "pause": [119],
+    "menu": [127], "altgr-e": [100, 18], "up": [103], "ins": [110],
+}  # fmt: skip
+"""With their codes in Linux' input-event-codes.h, as they go down; the first comes up last."""
+
+
 @pytest.mark.usefixtures("with_appliance")
 async def test_every_key_of_the_menu_reaches_the_guest(station: Workstation) -> None:
     await station.create("vm", console())
@@ -168,15 +175,15 @@ async def test_every_key_of_the_menu_reaches_the_guest(station: Workstation) -> 
     await station.wait_ready("vm")
     async with Shell.on(station, "vm") as shell, station.screens.looking("vm") as look:
         await listen(shell, "event0", "/run/keys")
-        for chord in ("ctrl-alt-f12", "super-l", "print", "pause", "menu", "altgr-e", "up", "ins"):
+        # Each is waited for: a guest that is kept from the CPU loses what comes meanwhile.
+        expected: list[int] = []
+        for chord, codes in CHORDS.items():
             look.press(chord)
-        await look.typed()
-        events = await until_event(shell, "/run/keys", (KEY, 110, 0))
-    # Linux' input-event-codes.h: 29 ctrl, 56 alt, 88 F12, 125 super, 38 l, 99 sysrq, 119 pause,
-    # 127 menu, 100 altgr, 18 e, 103 up, 110 insert.
-    pressed = [code for kind, code, value in events if kind == KEY and value == 1]
-    assert pressed == [29, 56, 88, 125, 38, 99, 119, 127, 100, 18, 103, 110]
-    assert sorted(pressed) == sorted(
+            await look.typed()
+            expected += codes
+            events = await until_event(shell, "/run/keys", (KEY, codes[0], 0))
+            assert [code for kind, code, value in events if kind == KEY and value == 1] == expected
+    assert sorted(expected) == sorted(
         code for kind, code, value in events if kind == KEY and value == 0
     )
 
