@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 # Its plugin would import it at the very end, where CPython 3.11 can fail (gh-106905).
-import hypothesis  # noqa: F401
+import hypothesis
 import pytest
 
 from tests import pictures
@@ -24,6 +24,12 @@ from workstation.model.profile import Profile
 from workstation.paths import MachinePaths, Paths
 from workstation.qemu import procfs
 from workstation.qemu.blockdev import DiskFile
+
+# A busy computer is no fault of the code's: no example has a deadline.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 # Whoever runs us in the background may have it ignored, and what we start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

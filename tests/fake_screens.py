@@ -62,6 +62,7 @@ class FakeLook(Look):
 
     def __init__(self, station: "FakeWorkstation", name: str, canvas: Canvas | None) -> None:
         self._station, self._name = station, name
+        self._last = station.machines[name]
         self._canvas = canvas
         self._painted = asyncio.Event()
         self.keyboard = "us"
@@ -77,7 +78,9 @@ class FakeLook(Look):
 
     @property
     def view(self) -> MachineView:
-        return self._station.machines[self._name]
+        # As the real one: of a machine that is gone the last view stays.
+        self._last = self._station.machines.get(self._name, self._last)
+        return self._last
 
     @property
     def canvas(self) -> Canvas | None:

@@ -160,7 +160,7 @@ root = nasty(any_text, 200).map(lambda text: f"/{text}")
 accelerators = st.sampled_from([Accelerator.KVM, Accelerator.TCG])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(profiles(), root, accelerators)
 def test_texts_and_paths_never_change_what_is_asked_of_qemu(
     profile: Profile, root: str, accelerator: Accelerator
@@ -170,7 +170,7 @@ def test_texts_and_paths_never_change_what_is_asked_of_qemu(
     assert shapes(nasty) == shapes(plain)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(profiles(), root)
 def test_each_text_arrives_at_its_place_as_it_was(profile: Profile, root: str) -> None:
     launch = launch_of(profile, Accelerator.TCG, root=root)

@@ -369,9 +369,7 @@ def small_images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return found
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     number=st.integers(0, len(IMAGES) - 1),
     changes=st.lists(st.tuples(st.integers(0, 4095), st.integers(0, 255)), max_size=6),

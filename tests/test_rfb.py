@@ -343,20 +343,20 @@ async def _to_the_end(said: bytes) -> None:
             assert not client.open
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(messages, max_size=8))
 def test_any_messages_end_in_our_own_error(said: list[bytes]) -> None:
     asyncio.run(_to_the_end(greeting(4, 2) + b"".join(said)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=400), st.integers(0, 40))
 def test_any_bytes_end_in_our_own_error(said: bytes, kept: int) -> None:
     asyncio.run(_to_the_end(greeting(4, 2)[:kept] + said))
 
 
 @pytest.mark.long
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000)
 @given(st.lists(messages, max_size=12))
 def test_many_messages_end_in_our_own_error(said: list[bytes]) -> None:
     asyncio.run(_to_the_end(greeting(4, 2) + b"".join(said)))

@@ -66,7 +66,7 @@ def check(terminal: Emulator) -> None:
         assert safe_line(strip.text).split() == strip.text.split()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(OUTPUT, st.lists(st.tuples(st.integers(0, 2_000), SIZES), max_size=4), st.data())
 def test_any_output_at_any_size(
     output: bytes, resizes: list[tuple[int, tuple[int, int]]], data: st.DataObject
@@ -85,7 +85,7 @@ def test_any_output_at_any_size(
     check(terminal)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(OUTPUT, st.lists(st.integers(1, 50), max_size=30))
 def test_pieces_change_nothing(output: bytes, cuts: list[int]) -> None:
     whole, pieces = Emulator(20, 6), Emulator(20, 6)

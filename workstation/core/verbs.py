@@ -91,11 +91,13 @@ async def start(
 
 
 async def _resumed(machine: Machine, monitor: Monitor) -> None:
-    """Its guest goes on. Of a QEMU that could not take the memory nothing is left at the raise."""
+    """Its guest goes on. Of a QEMU that could not take the memory nothing is left at the raise,
+    which has QEMU's own words then."""
     try:
         await finish_resume(machine, monitor)
-    except MonitorError:
-        await _gone(machine, 5)
+    except MonitorError as error:
+        if await _gone(machine, 5) and read_exit(machine.paths) != 0:
+            raise launch_error(machine) from error
         raise
 
 

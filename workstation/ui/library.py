@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, getters, on, work
@@ -11,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.timer import Timer
 from textual.widgets import Input
 
@@ -259,9 +261,9 @@ class LibraryScreen(Desk):
             past = await asyncio.to_thread(read_past, self.station, view.name)
             self._pasts[view.name] = (view.history, past)
             details = self._details
-            # The screens may have been left meanwhile.
-            if details and details.children and details.view and details.view.name == view.name:
-                details.show(details.view, past, self.outside.now())
+            if details and details.view and details.view.name == view.name:
+                with suppress(NoMatches):  # the screens may be on their way out, piece by piece
+                    details.show(details.view, past, self.outside.now())
 
     @work(group="guest", exclusive=True)
     async def _ask_guest(self, name: str) -> None:
