@@ -18,7 +18,7 @@ from workstation.model.bundle import CHUNK
 from workstation.qemu import clusters
 from workstation.qemu.clusters import Clusters, Packed
 
-LEVEL = 1
+LEVEL = 2
 """Of zstd: docs/figures.md has what the others cost, and bring."""
 
 LARGE = 2**18
