@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 from tests.fake_layers import NOW
 from workstation.core.bundle.export import Exported, Wish
 from workstation.core.bundle.inspection import Report
+from workstation.core.bundle.reader import Bundle
 from workstation.core.carry import Carry, Imported
 from workstation.core.estimate import Estimate
+from workstation.core.foreign.adopt import Imported as Adopted
+from workstation.core.foreign.look import Looked
+from workstation.core.foreign.recognise import Kind
+from workstation.core.foreign.station import Foreign
 from workstation.core.inplace import InPlace, Opened, Place
 from workstation.core.settle import Settled
-from workstation.errors import NotFoundError
+from workstation.errors import LockedError, NotFoundError, UsageError
 from workstation.model.bundle import CarriedMachine, Manifest, StoredFile, StoredLayer
 from workstation.model.events import MachineChanged
 from workstation.model.host import Finding, Level
@@ -76,17 +81,30 @@ class FakeCarry(Carry):
     def __init__(self, station: "FakeWorkstation") -> None:
         self._fake = station
         self.reports: dict[Path, Report] = {}
+        self.locks: dict[Path, str] = {}
+        """The passphrases of those that have one."""
 
     async def inspect(
         self, path: Path, *, verify_all: bool = False, passphrase: str = ""
     ) -> Report:
+        if path in self.locks and not passphrase:
+            raise LockedError(f"{path} is encrypted", bundle=str(path), hint="unlock it")
+        if passphrase != self.locks.get(path, ""):
+            raise UsageError("that is not the bundle's passphrase", hint="try again")
         if path not in self.reports:
             raise NotFoundError(f"there is no file {path}", hint="check the path")
         return self.reports[path]
 
+    def unlock(self, path: Path, passphrase: str) -> Bundle:
+        if passphrase != self.locks.get(path, ""):
+            raise UsageError("that is not the bundle's passphrase", hint="try again")
+        self._fake.fails.clear()
+        return None  # type: ignore[return-value]
+
     async def export(self, name: str, path: Path, wish: Wish | None = None) -> Exported:
         wish = wish or Wish()
         words = [word for word in ("memory", "flatten", "compress") if getattr(wish, word)]
+        words += ["passphrase"] if wish.passphrase else []
         await self._fake._called("export", name, str(path), *words)
         return Exported(
             file=path, written=412 * MIB, size=412 * MIB, layers=2, added=2, memory=wish.memory,
@@ -106,6 +124,29 @@ class FakeCarry(Carry):
             updated=bool(into), distrusted=False, signer=SIGNER, signer_name="Maria",
             said=("its MAC addresses are new",),
         )  # fmt: skip
+
+
+class FakeForeign(Foreign):
+    """`files[path]` is what another program's file is; whatever has a report is a bundle."""
+
+    def __init__(self, station: "FakeWorkstation") -> None:
+        self._fake = station
+        self.files: dict[Path, Looked] = {}
+
+    def recognise(self, path: Path) -> Kind:
+        if path in self.files:
+            return self.files[path].kind
+        if path in self._fake.bundles.reports:
+            return Kind.BUNDLE
+        raise NotFoundError(f"there is no file {path}", hint="check the path")
+
+    async def look(self, path: Path) -> Looked:
+        return self.files[path]
+
+    async def adopt(self, path: Path, name: str = "") -> Adopted:
+        await self._fake._called("adopt", str(path))
+        self._fake.publish(MachineChanged(MachineView("appliance", State.CREATED)))
+        return Adopted("appliance", self.files[path].kind, ("its sound card",))
 
 
 class FakeInPlace(InPlace):
@@ -128,7 +169,7 @@ class FakeInPlace(InPlace):
         usual = Estimate(412 * MIB, 112 * MIB) if wish.memory else Estimate(300 * MIB, 0)
         return self.estimates.get(path, usual)
 
-    def picture(self, report: Report) -> Path | None:
+    def picture(self, report: Report, passphrase: str = "") -> Path | None:
         return self.pictured
 
     async def open(

@@ -19,7 +19,7 @@ from typing import Any, Self, cast
 
 from textual.pilot import Pilot
 
-from tests.fake_carry import FakeCarry, FakeInPlace
+from tests.fake_carry import FakeCarry, FakeForeign, FakeInPlace
 from tests.fake_change import FakeChanges
 from tests.fake_layers import NOW, FakeLayers, a_layer, demo_past, recent, screen_of_a_guest
 from tests.fake_making import FakeMaking
@@ -170,6 +170,8 @@ class FakeWorkstation(Workstation):
         self.carry = self.bundles
         self.sticks = FakeInPlace(self)
         self.inplace = self.sticks
+        self.others = FakeForeign(self)
+        self.foreign = self.others
         self.wizard = FakeMaking(self)
         self.making = self.wizard
         self.inside = FakeGuests(self)

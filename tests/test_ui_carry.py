@@ -2,21 +2,31 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from textual.pilot import Pilot
-from textual.widgets import Button, Input
+from textual.widgets import Button, Checkbox, Input
 
 from tests.fake_carry import CARD, HERE, SIGNER, STICK, report
 from tests.fakes import FakeWorkstation, library, opened, shown, until
 from tests.test_ui_layers import closed, dialog
+from workstation.core.bundle.vault import SHORTEST
 from workstation.core.estimate import Estimate
-from workstation.errors import HostError
+from workstation.core.foreign.look import Looked
+from workstation.core.foreign.recognise import Kind
+from workstation.core.media import Medium
+from workstation.errors import HostError, LockedError, OvercommitError, UsageError
+from workstation.model.profile import Profile
 from workstation.ui.app import WorkstationApp
+from workstation.ui.dialogs import export
 from workstation.ui.dialogs.choose import Choose
+from workstation.ui.dialogs.confirm import Confirm
 from workstation.ui.dialogs.error import ErrorDialog
 from workstation.ui.dialogs.export import ExportDialog
 from workstation.ui.dialogs.name import NameDialog
 from workstation.ui.dialogs.open import OpenDialog
+from workstation.ui.dialogs.unlock import UnlockDialog
 
 BUNDLE = STICK.path / "sales-demo.vmbundle"
 
@@ -65,7 +75,7 @@ async def test_an_export_to_the_stick_is_three_keys() -> None:
         told = shown(app)
         assert "STICK" in told
         assert "28 GiB free" in told
-        assert "412 MiB will be written, 112 MiB of them memory" in told
+        assert "About 412 MiB will be written, 112 MiB of them memory" in told
         await pilot.press("enter", "enter")
         await until(pilot, lambda: "STICK can be pulled out" in shown(app))
         assert station.calls == [("export", "sales-demo", str(BUNDLE), "memory")]
@@ -78,9 +88,10 @@ async def test_an_export_goes_where_it_is_typed_without_memory_and_packed() -> N
         screen = await exporting(app, pilot)
         screen.path_box.value = "/tmp/mine.vmbundle"
         await pilot.press("tab", "tab", "space", "tab", "space")
-        await until(pilot, lambda: screen.estimated)
-        assert "At most 300 MiB" in shown(app)
-        await pilot.press("tab", "tab", "enter")
+        await until(pilot, lambda: "At most 300 MiB" in shown(app))
+        screen.query_one("#yes").focus()
+        await until(pilot, lambda: screen.query_one("#yes").has_focus)
+        await pilot.press("enter")
         await until(pilot, lambda: station.calls)
         assert station.calls == [
             ("export", "sales-demo", "/tmp/mine.vmbundle", "flatten", "compress")
@@ -134,6 +145,97 @@ async def test_an_export_that_fails_says_why() -> None:
         assert "STICK is full" in await dialog(app, pilot, ErrorDialog)
 
 
+SECRET = "correct horse"
+
+
+def words_of(app: WorkstationApp) -> str:
+    """What is shown, without frames and ends of lines."""
+    return " ".join(shown(app).replace("│", " ").split())
+
+
+def box(app: WorkstationApp, name: str) -> Input:
+    return app.screen.query_one(f"#{name}", Input)
+
+
+async def test_an_export_behind_a_passphrase_asks_for_it_twice_and_never_shows_it() -> None:
+    assert export.SHORTEST == SHORTEST
+    station = library()
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        screen = await exporting(app, pilot)
+        yes = screen.query_one("#yes", Button)
+        assert not screen.secret.display
+        screen.query_one("#encrypt", Checkbox).value = True
+        await until(pilot, lambda: box(app, "secret").has_focus)
+        assert "at least 8 characters" in shown(app)
+        assert yes.disabled
+        await pilot.press(*"short")
+        await until(pilot, lambda: box(app, "secret").value == "short")
+        box(app, "secret").value = SECRET
+        await until(pilot, lambda: "once more" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: box(app, "again").has_focus)
+        box(app, "again").value = SECRET[:-1]
+        await until(pilot, lambda: box(app, "again").value == SECRET[:-1])
+        assert yes.disabled
+        box(app, "again").value = SECRET
+        await until(pilot, lambda: not yes.disabled)
+        assert "correct" not in shown(app)
+        assert SECRET not in repr(screen.wish)
+        await pilot.press("enter")
+        await until(pilot, lambda: yes.has_focus)
+        await pilot.press("enter")
+        await until(pilot, lambda: station.calls)
+        assert station.calls == [("export", "sales-demo", str(BUNDLE), "memory", "passphrase")]
+
+
+async def test_a_passphrase_that_is_hidden_again_is_forgotten() -> None:
+    station = library()
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        screen = await exporting(app, pilot)
+        encrypt = screen.query_one("#encrypt", Checkbox)
+        encrypt.value = True
+        await until(pilot, lambda: box(app, "secret").has_focus)
+        box(app, "secret").value = box(app, "again").value = SECRET
+        await until(pilot, lambda: screen.wish.passphrase == SECRET)
+        encrypt.value = False
+        await until(pilot, lambda: not screen.secret.display)
+        assert screen.wish.passphrase == ""
+        assert not screen.query_one("#yes", Button).disabled
+
+
+async def test_what_is_added_to_an_encrypted_bundle_needs_its_passphrase_once() -> None:
+    station = library()
+    station.sticks.estimates[BUNDLE] = Estimate(3 * 2**20, 0, kept=400 * 2**20, locked=True)
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        screen = await exporting(app, pilot)
+        assert "Type its passphrase." in shown(app)
+        assert screen.query_one("#yes", Button).disabled
+        assert not screen.query_one("#again", Input).parent.display  # type: ignore[union-attr]
+        box(app, "secret").value = SECRET
+        await until(pilot, lambda: not screen.query_one("#yes", Button).disabled)
+        assert "behind a passphrase: only what is new is added" in words_of(app)
+
+
+async def test_what_the_stick_is_is_said() -> None:
+    station = library()
+    stick = Medium(STICK.path, "/dev/sdb1", "STICK", "vfat", 3 * 2**30, 2**33, True, True)
+    station.sticks.estimates[BUNDLE] = Estimate(5 * 2**20, 0, medium=stick)
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        await exporting(app, pilot)
+        told = words_of(app)
+        for words in (
+            "STICK: FAT32",
+            "3 GiB free",
+            "4 GiB a file at most",
+            "can be pulled out once it is written",
+        ):
+            assert words in told
+
+
 # -- open -----------------------------------------------------------------------
 
 
@@ -150,7 +252,8 @@ async def test_a_bundle_is_shown_and_runs_from_where_it_is() -> None:
         await until(pilot, lambda: "carried" in station.machines)
         await until(pilot, lambda: len(station.calls) == 2)
         assert station.calls == [("open", str(BUNDLE), ""), ("start", "carried")]
-        await until(pilot, lambda: "goes on where it was; host port 8080" in shown(app))
+        await until(pilot, lambda: "host port 8080 is taken" in shown(app))
+        assert "carried: goes on where it was" in shown(app)
 
 
 async def test_run_and_settle_in_and_import() -> None:
@@ -240,3 +343,107 @@ async def test_settling_in_is_offered_to_what_reads_in_a_bundle() -> None:
         assert "the stick “STICK”" in shown(app)
         await pilot.press("i")
         await until(pilot, lambda: station.calls == [("settle", "sales-demo")])
+
+
+async def test_an_encrypted_bundle_is_looked_at_when_its_passphrase_is_typed() -> None:
+    station = with_bundle()
+    station.bundles.locks[BUNDLE] = SECRET
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        screen = await looking(app, pilot)
+        await until(pilot, lambda: "It is behind a passphrase" in shown(app))
+        assert screen.query_one("#run", Button).disabled
+        await pilot.press("enter")
+        await until(pilot, lambda: box(app, "secret").has_focus)
+        box(app, "secret").value = "wrong horse"
+        await pilot.press("enter")
+        await until(pilot, lambda: "That is not the bundle's passphrase." in shown(app))
+        box(app, "secret").value = SECRET
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.report)
+        await until(pilot, lambda: screen.query_one("#run", Button).has_focus)
+        assert "horse" not in shown(app)
+
+
+async def test_another_program_s_file_is_shown_and_imported() -> None:
+    station = library()
+    file = Path("/home/me/appliance.ova")
+    profile = Profile.model_validate({"name": "appliance", "memory": "512 MiB"})
+    station.others.files[file] = Looked(Kind.OVF, "appliance", profile, (), ("its sound card",), ())
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        screen = await looking(app, pilot)
+        box(app, "path").value = str(file)
+        await until(pilot, lambda: screen.looked_at)
+        told = shown(app)
+        assert "OVF package" in told
+        assert "left out: its sound card" in told
+        assert "Run from here" not in told
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.query_one("#import", Button).has_focus)
+        await pilot.press("enter")
+        await until(pilot, lambda: "appliance: imported" in shown(app))
+        assert station.calls == [("adopt", str(file))]
+
+
+async def test_the_machine_that_is_here_is_brought_up_to_date() -> None:
+    station = with_bundle()
+    station.bundles.reports[BUNDLE] = replace(report(BUNDLE), updates="sales-demo", in_place=False)
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        screen = await looking(app, pilot)
+        assert "“sales-demo” is here already: Update brings it to this moment." in words_of(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.query_one("#update", Button).has_focus)
+        await pilot.press("enter")
+        assert "would be lost" in await dialog(app, pilot, Choose)
+        await pilot.click("#keep")
+        await until(pilot, lambda: len(station.calls) == 2)
+        assert [call[0] for call in station.calls] == ["snapshot", "import"]
+        assert station.calls[1] == ("import", str(BUNDLE), "", "sales-demo", "discard")
+
+
+async def test_too_little_memory_is_asked_about_before_it_is_opened() -> None:
+    station = with_bundle()
+    station.fails["open"] = OvercommitError("“carried” needs 2 GiB of memory", hint="stop another")
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        await looking(app, pilot)
+        await pilot.press("enter", "enter")
+        assert "needs 2 GiB" in await dialog(app, pilot, Confirm)
+        del station.fails["open"]
+        await pilot.click("#yes")
+        await until(pilot, lambda: "carried" in station.machines)
+        await until(pilot, lambda: ("start", "carried") in station.calls)
+        assert ("open", str(BUNDLE), "", "force") in station.calls
+
+
+async def test_drives_that_cannot_wait_for_the_stick_boot_on_another_bus() -> None:
+    station = with_bundle()
+    station.fails["open"] = UsageError("“carried” has NVMe drives", hint="open FILE --cold")
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        await looking(app, pilot)
+        await pilot.press("enter", "enter")
+        assert "has NVMe drives" in await dialog(app, pilot, Confirm)
+        del station.fails["open"]
+        await pilot.click("#yes")
+        await until(pilot, lambda: ("open", str(BUNDLE), "", "cold") in station.calls)
+
+
+async def test_a_machine_whose_bundle_is_locked_asks_for_the_passphrase_and_goes_on() -> None:
+    station = library()
+    station.bundles.locks[BUNDLE] = SECRET
+    locked = LockedError(f"{BUNDLE} is encrypted", bundle=str(BUNDLE), hint="unlock it")
+    station.fails["start"] = locked
+    async with on(station, "crm") as (app, pilot):
+        await pilot.press("s")
+        assert "is encrypted" in await dialog(app, pilot, UnlockDialog)
+        box(app, "secret").value = "wrong horse"
+        await pilot.press("enter")
+        await until(pilot, lambda: "not the bundle's passphrase" in shown(app))
+        box(app, "secret").value = SECRET
+        await pilot.press("enter")
+        await closed(app, pilot)
+        await until(pilot, lambda: ("start", "crm") in station.calls)
+        assert "horse" not in shown(app)

@@ -35,9 +35,11 @@ from workstation.core.bundle.work import in_thread
 from workstation.core.collect import collect_quietly
 from workstation.core.moves import find_layer
 from workstation.errors import InvalidError, UsageError
+from workstation.model.events import Severity
 from workstation.model.machine import Definition
 
 if TYPE_CHECKING:
+    from workstation.core.machine import Machine
     from workstation.core.workstation import Workstation
 
 
@@ -193,6 +195,7 @@ class Carry:
             in_place=inspection.in_place(bundle.manifest),
             new=inspection.new_bytes(bundle.manifest, self._store),
             findings=tuple(found),
+            updates=await asyncio.to_thread(renew.same_machine, station.paths, bundle),
         )
 
     def closed(self, path: Path) -> Closed:
@@ -209,10 +212,6 @@ class Carry:
             signer_name=self.keys.name_of(signer),
             trusted=self.keys.trusts(signer),
         )
-
-    async def picture(self, path: Path) -> bytes:
-        """The screen at the moment that a bundle goes on from, as PPM; empty for none."""
-        return await asyncio.to_thread(lambda: inspection.picture(self.bundle(path)))
 
     def bundle(self, path: Path, passphrase: str = "") -> Bundle:
         """A bundle, opened; call it in a thread.
@@ -352,6 +351,7 @@ class Carry:
         *, resumes: bool, updated: bool, trusted: bool,
     ) -> Imported:  # fmt: skip
         frozen = bundle.manifest.machine.resume
+        keep_said(self._station.machine(name), said)
         return Imported(
             name=name,
             layers=len(bundle.ids()),
@@ -377,6 +377,12 @@ class Carry:
                 hint=f"its signer is {bundle.signer}: ask whoever gave it to you",
             )
         return Origin(signer=bundle.signer, confirmed=bool(load_memory))
+
+
+def keep_said(machine: "Machine", said: tuple[str, ...]) -> None:
+    """In the machine's log: what was changed is of interest for longer than a notice stays."""
+    for text in said:
+        machine.log(text, Severity.WARNING)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from workstation.core.bundle import arrive, inspection, place
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.inspection import Report
 from workstation.core.bundle.reader import Bundle
+from workstation.core.carry import keep_said
 from workstation.core.collect import collect_quietly
 from workstation.core.estimate import Estimate, estimate
 from workstation.core.settle import Settled, linked, settle
@@ -101,7 +102,8 @@ class InPlace:
         except BaseException:
             await asyncio.shield(asyncio.to_thread(collect_quietly, station.paths, self._store))
             raise
-        station.machine(known.name)
+        said = carry.said(bundle, known, arrival)
+        keep_said(station.machine(known.name), said)
         await station.digest()
         return Opened(
             name=known.name,
@@ -109,7 +111,7 @@ class InPlace:
             distrusted=bundle.manifest.machine.resume and not trusted and not cold,
             signer=bundle.signer,
             signer_name=carry.keys.name_of(bundle.signer),
-            said=carry.said(bundle, known, arrival),
+            said=said,
         )
 
     async def _check(self, bundle: Bundle, path: Path, *, resumes: bool, force: bool) -> Profile:
@@ -177,12 +179,12 @@ class InPlace:
         """How much an export would write; call it in a thread."""
         return estimate(self._station, name, path, wish)
 
-    def picture(self, report: Report) -> Path | None:
+    def picture(self, report: Report, passphrase: str = "") -> Path | None:
         """The screen of a bundle's machine in a file; None where it has none. In a thread.
 
         Raises InvalidError where it is not as it was written.
         """
-        data = inspection.picture(self._station.carry.bundle(report.path))
+        data = inspection.picture(self._station.carry.bundle(report.path, passphrase))
         if not data:
             return None
         kept = self._station.paths.cache / "pictures"

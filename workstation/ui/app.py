@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
@@ -16,6 +16,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState
 
+from workstation.errors import LockedError
 from workstation.model.text import safe, safe_line
 from workstation.ui.desk import Desk
 from workstation.ui.library import LibraryScreen
@@ -157,7 +158,21 @@ class WorkstationApp(App[None]):
 
     @work(group="commands", exit_on_error=False)
     async def _perform(self, command: Command[Any], desk: Desk) -> None:
-        await command.run(desk)
+        try:
+            await command.run(desk)
+        except LockedError as error:
+            if await self._unlocked(error):
+                await command.run(desk)
+
+    async def _unlocked(self, error: LockedError) -> bool:
+        """Ask for the passphrase of a bundle that a machine reads; whether it was given."""
+        from workstation.ui.dialogs.unlock import UnlockDialog
+
+        async def unlock(passphrase: str) -> None:
+            if self.station:
+                await asyncio.to_thread(self.station.carry.unlock, Path(error.bundle), passphrase)
+
+        return await self.push_screen_wait(UnlockDialog(error.bundle, unlock))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Where every failure of every worker ends up."""

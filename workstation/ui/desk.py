@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import getters
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from workstation.model.machine import MachineView
     from workstation.ui.app import WorkstationApp
     from workstation.ui.looks import Look
+
+
+MOST_TOLD = 6
+"""Lines of a notice."""
 
 
 class Desk(Screen[None]):
@@ -69,6 +73,19 @@ class Desk(Screen[None]):
     def tell(self, text: str) -> None:
         """Say that something is done."""
         self.app.notify(safe_line(text, limit=200), markup=False)
+
+    def tell_all(self, done: str, more: Sequence[str]) -> None:
+        """The same, and what else a person should know of it, a line each, long enough to read."""
+        if not more:
+            self.tell(done)
+            return
+        lines = [safe_line(text, limit=200) for text in more[:MOST_TOLD]]
+        if more[MOST_TOLD:]:
+            lines.append(f"and {len(more) - MOST_TOLD} more: the log has them")
+        self.app.notify(
+            "\n".join(lines), title=safe_line(done, limit=80), markup=False,
+            severity="warning", timeout=10.0 + 5 * len(lines),
+        )  # fmt: skip
 
     def show_again(self) -> None:
         """A command has ended: what is offered may be different now."""

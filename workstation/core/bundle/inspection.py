@@ -45,6 +45,8 @@ class Report:
     """Bytes that an import would copy."""
     findings: tuple[Finding, ...]
     """What this computer has for it, and lacks."""
+    updates: str = ""
+    """The machine that is here already, and could be brought up to date; empty for none."""
 
     @property
     def resumes(self) -> bool:

@@ -39,7 +39,31 @@ class PackedDisk(NamedTuple):
 
 def write_ovf(name: str, profile: Profile, disks: Sequence[PackedDisk]) -> str:
     """The text of the .ovf."""
-    number, vmware, virtualbox = _SYSTEMS[profile.family]
+    return f"""\
+<?xml version="1.0" encoding="UTF-8"?>
+<Envelope xmlns="{_OVF}" xmlns:ovf="{_OVF}"
+    xmlns:rasd="{_CIM}/CIM_ResourceAllocationSettingData"
+    xmlns:vssd="{_CIM}/CIM_VirtualSystemSettingData"
+    xmlns:vmw="http://www.vmware.com/schema/ovf"
+    xmlns:vbox="http://www.virtualbox.org/ovf/machine"
+    xmlns:own="{OURS}">
+{_files(disks)}  <NetworkSection>
+    <Info>Networks</Info>
+    <Network ovf:name="NAT">
+      <Description>Behind the host</Description>
+    </Network>
+  </NetworkSection>
+  <VirtualSystem ovf:id={quoteattr(name)}>
+    <Info>A virtual machine</Info>
+    <Name>{escape(name)}</Name>
+{_system(profile)}{_annotation(profile)}{_hardware(name, profile, len(disks))}{_own(profile)}\
+  </VirtualSystem>
+</Envelope>
+"""
+
+
+def _files(disks: Sequence[PackedDisk]) -> str:
+    """What is in the package, and which disks those files are."""
     files = "".join(
         f'    <File ovf:id="file{n}" ovf:href={quoteattr(disk.file)} ovf:size="{disk.size}"/>\n'
         for n, disk in enumerate(disks, 1)
@@ -49,34 +73,26 @@ def write_ovf(name: str, profile: Profile, disks: Sequence[PackedDisk]) -> str:
         f' ovf:capacityAllocationUnits="byte" ovf:format="{_STREAM}"/>\n'
         for n, disk in enumerate(disks, 1)
     )
+    return (
+        f"  <References>\n{files}  </References>\n"
+        f"  <DiskSection>\n    <Info>Virtual disks</Info>\n{described}  </DiskSection>\n"
+    )
+
+
+def _system(profile: Profile) -> str:
+    number, vmware, virtualbox = _SYSTEMS[profile.family]
     return f"""\
-<?xml version="1.0" encoding="UTF-8"?>
-<Envelope xmlns="{_OVF}" xmlns:ovf="{_OVF}"
-    xmlns:rasd="{_CIM}/CIM_ResourceAllocationSettingData"
-    xmlns:vssd="{_CIM}/CIM_VirtualSystemSettingData"
-    xmlns:vmw="http://www.vmware.com/schema/ovf"
-    xmlns:vbox="http://www.virtualbox.org/ovf/machine"
-    xmlns:own="{OURS}">
-  <References>
-{files}  </References>
-  <DiskSection>
-    <Info>Virtual disks</Info>
-{described}  </DiskSection>
-  <NetworkSection>
-    <Info>Networks</Info>
-    <Network ovf:name="NAT">
-      <Description>Behind the host</Description>
-    </Network>
-  </NetworkSection>
-  <VirtualSystem ovf:id={quoteattr(name)}>
-    <Info>A virtual machine</Info>
-    <Name>{escape(name)}</Name>
     <OperatingSystemSection ovf:id="{number}" vmw:osType="{vmware}">
       <Info>The kind of guest</Info>
       <Description>{virtualbox}</Description>
       <vbox:OSType ovf:required="false">{virtualbox}</vbox:OSType>
     </OperatingSystemSection>
-{_annotation(profile)}    <VirtualHardwareSection>
+"""
+
+
+def _hardware(name: str, profile: Profile, disks: int) -> str:
+    return f"""\
+    <VirtualHardwareSection>
       <Info>Virtual hardware</Info>
       <System>
         <vssd:ElementName>Virtual Hardware Family</vssd:ElementName>
@@ -84,9 +100,7 @@ def write_ovf(name: str, profile: Profile, disks: Sequence[PackedDisk]) -> str:
         <vssd:VirtualSystemIdentifier>{escape(name)}</vssd:VirtualSystemIdentifier>
         <vssd:VirtualSystemType>vmx-11 virtualbox-2.2</vssd:VirtualSystemType>
       </System>
-{"".join(_items(profile, len(disks)))}{_firmware(profile)}    </VirtualHardwareSection>
-{_own(profile)}  </VirtualSystem>
-</Envelope>
+{"".join(_items(profile, disks))}{_firmware(profile)}    </VirtualHardwareSection>
 """
 
 

@@ -6,11 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workstation.errors import OvercommitError, UsageError
 from workstation.model.units import format_size
 from workstation.ui.commands.base import Command, MachineCommand
 
 if TYPE_CHECKING:
     from workstation.core.bundle.inspection import Report
+    from workstation.core.inplace import Opened
     from workstation.core.workstation import Workstation
     from workstation.model.machine import MachineView
     from workstation.ui.desk import Desk
@@ -35,7 +37,12 @@ class Export(MachineCommand):
         wish = await desk.app.push_screen_wait(question)
         if wish is None:
             return
-        words = Wish(memory=wish.memory, flatten=wish.packed, compress=wish.packed)
+        words = Wish(
+            memory=wish.memory,
+            flatten=wish.packed,
+            compress=wish.packed,
+            passphrase=wish.passphrase,
+        )
         done = await station.carry.export(view.name, wish.path, words)
         where = f"; {done.medium} can be pulled out now" if done.medium else ""
         desk.tell(f"{view.name}: {format_size(done.written)} written to {wish.path.name}{where}")
@@ -60,34 +67,94 @@ async def open_bundle(desk: LibraryScreen, station: Workstation, path: Path | No
     wish = await desk.app.push_screen_wait(OpenDialog(station, bundles, path))
     if wish is None:
         return
+    if wish.report is None:
+        await _adopt(desk, station, wish)
+        return
     memory = await _ask_for_memory(desk, wish.report)
     if memory is not None:
-        await (_bring_in if wish.how == "import" else _run)(desk, station, wish, memory)
+        doing = {"import": _bring_in, "update": _update}.get(wish.how, _run)
+        await doing(desk, station, wish, wish.report, memory)
 
 
-async def _bring_in(desk: LibraryScreen, station: Workstation, wish: Wish, memory: str) -> None:
-    done = await station.carry.import_file(wish.report.path, load_memory=memory)
+async def _adopt(desk: LibraryScreen, station: Workstation, wish: Wish) -> None:
+    made = await station.foreign.adopt(wish.path)
+    desk.go_to(made.name)
+    _tell(desk, made.name, "imported", tuple(f"left out: {text}" for text in made.dropped))
+
+
+async def _bring_in(
+    desk: LibraryScreen, station: Workstation, wish: Wish, report: Report, memory: str
+) -> None:
+    done = await station.carry.import_file(
+        wish.path, load_memory=memory, passphrase=wish.passphrase
+    )
     desk.go_to(done.name)
     _tell(desk, done.name, "imported", done.said)
 
 
-async def _run(desk: LibraryScreen, station: Workstation, wish: Wish, memory: str) -> None:
+async def _update(
+    desk: LibraryScreen, station: Workstation, wish: Wish, report: Report, memory: str
+) -> None:
+    """The machine that is here goes on where the bundle does; what it would lose is asked."""
+    from workstation.ui.commands.history import free_before, loses
+    from workstation.ui.commands.layers import read
+
+    name = report.updates
+    view = station.machines[name]
+    chosen = await loses(desk, station, view, f"Bring {name} up to date?", "Update")
+    if chosen == "keep":
+        kept = free_before("update", (await read(station, name)).tags)
+        await station.layers.snapshot(name, kept, note="before it was brought up to date")
+    if chosen:
+        done = await station.carry.import_file(
+            wish.path, load_memory=memory, passphrase=wish.passphrase, into=name, discard=True
+        )
+        desk.go_to(name)
+        _tell(desk, name, "brought up to date", done.said)
+
+
+async def _run(
+    desk: LibraryScreen, station: Workstation, wish: Wish, report: Report, memory: str
+) -> None:
     from workstation.ui.commands.machine import start
 
-    report = wish.report
     cold = report.manifest.machine.resume and not memory and not report.resumes
-    done = await station.inplace.open(report.path, load_memory=memory, cold=cold)
+    done = await _opened(desk, station, wish, memory, cold=cold)
+    if done is None:
+        return
     desk.go_to(done.name)
     await start(desk, station, done.name)
-    how = "goes on where it was" if done.resumes else "boots"
-    _tell(desk, done.name, how, done.said)
+    _tell(desk, done.name, "goes on where it was" if done.resumes else "boots", done.said)
     if wish.how == "settle":
         await settle(desk, station, done.name)
 
 
+async def _opened(
+    desk: LibraryScreen, station: Workstation, wish: Wish, memory: str, *,
+    cold: bool, force: bool = False,
+) -> Opened | None:  # fmt: skip
+    """The machine, made; None where the person leaves it at that."""
+    from workstation.ui.commands.machine import asked
+
+    try:
+        return await station.inplace.open(
+            wish.path, load_memory=memory, cold=cold, force=force, passphrase=wish.passphrase
+        )
+    except OvercommitError as error:
+        if await asked(desk, error, yes="Run anyway"):
+            return await _opened(desk, station, wish, memory, cold=cold, force=True)
+    except UsageError as error:
+        # Its drives could not wait for the stick: booted, they are on another bus.
+        if cold or "--cold" not in error.hint:
+            raise
+        if await asked(desk, error, yes="Boot cold"):
+            return await _opened(desk, station, wish, memory, cold=True, force=force)
+    return None
+
+
 def _tell(desk: Desk, name: str, done: str, said: tuple[str, ...]) -> None:
-    """What was done, and each thing that is not as it was in the bundle."""
-    desk.tell("; ".join([f"{name}: {done}", *said]))
+    """What was done, and each thing that is not as it was in the bundle; the log keeps those."""
+    desk.tell_all(f"{name}: {done}", said)
 
 
 async def _ask_for_memory(desk: Desk, report: Report) -> str | None:

@@ -22,6 +22,7 @@ from workstation.ui.past import freed_without, listed, standing_on
 if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
     from workstation.model.machine import MachineView
+    from workstation.ui.desk import Desk
     from workstation.ui.history import HistoryScreen
 
 
@@ -60,24 +61,30 @@ class Revert(LayerCommand):
         view, tag, station = desk.view, desk.tag, desk.station
         if not view or not tag:
             return
-        lost = await asyncio.to_thread(station.layers.written, view.name)
-        chosen = await self._ask(desk, view, tag, lost)
+        chosen = await loses(desk, station, view, f"Go back to {tag}?", "Revert")
         if chosen == "keep":
-            kept = _free_before(tag, (await read(station, view.name)).tags)
+            kept = free_before(tag, (await read(station, view.name)).tags)
             await station.layers.snapshot(view.name, kept, note=f"before going back to {tag}")
         if chosen:
             await station.layers.revert(view.name, tag, discard=True)
             desk.tell(f"{view.name}: back at {tag}")
 
-    async def _ask(self, desk: HistoryScreen, view: MachineView, tag: str, lost: int) -> str:
-        from workstation.core.layers import DISCARDED_AT_LEAST
-        from workstation.ui.dialogs.choose import Answer, Choose
 
-        if lost < DISCARDED_AT_LEAST and not view.state.live and view.state != "frozen":
-            return "revert"
-        lines = [_lost(lost, view), "A snapshot of now keeps it: the history shows it then."]
-        answers = [Answer("revert", "Revert", loses=True), Answer("keep", "Snapshot, then revert")]
-        return await desk.app.push_screen_wait(Choose(f"Go back to {tag}?", lines, answers))
+async def loses(desk: Desk, station: Workstation, view: MachineView, title: str, doing: str) -> str:
+    """Asked where the machine's head is to be left: empty for no, `keep` for a snapshot first.
+
+    `doing` is the button's word. Nothing is asked where nothing would be lost.
+    """
+    from workstation.core.layers import DISCARDED_AT_LEAST
+    from workstation.ui.dialogs.choose import Answer, Choose
+
+    lost = await asyncio.to_thread(station.layers.written, view.name)
+    if lost < DISCARDED_AT_LEAST and not view.state.live and view.state != "frozen":
+        return "lose"
+    lines = [_lost(lost, view), "A snapshot of now keeps it: the history shows it then."]
+    then = f"Snapshot, then {doing.lower()}"
+    answers = [Answer("lose", doing, loses=True), Answer("keep", then)]
+    return await desk.app.push_screen_wait(Choose(title, lines, answers)) or ""
 
 
 def _lost(lost: int, view: MachineView) -> str:
@@ -87,7 +94,7 @@ def _lost(lost: int, view: MachineView) -> str:
     return f"{both[:1].upper()}{both[1:]} would be lost."
 
 
-def _free_before(tag: str, taken: tuple[str, ...]) -> str:
+def free_before(tag: str, taken: tuple[str, ...]) -> str:
     """A name for what is kept before going back; 40 characters at most."""
     wanted = f"before-{tag}"[:36]
     number, name = 2, wanted

@@ -34,17 +34,17 @@ async def start(desk: Desk, station: Workstation, name: str, *, cold: bool = Fal
     try:
         await station.start(name, cold=cold)
     except OvercommitError as error:
-        if await _asked(desk, error, yes="Start anyway"):
+        if await asked(desk, error, yes="Start anyway"):
             await station.start(name, force=True, cold=cold)
     except HostError as error:
         # Its memory cannot be taken up on this computer: the error says so, and names the way out.
         if "--cold" not in error.hint:
             raise
-        if await _asked(desk, error, yes="Boot cold"):
+        if await asked(desk, error, yes="Boot cold"):
             await start(desk, station, name, cold=True)
 
 
-async def _asked(desk: Desk, error: WorkstationError, *, yes: str) -> bool:
+async def asked(desk: Desk, error: WorkstationError, *, yes: str) -> bool:
     from workstation.ui.dialogs.confirm import Confirm
     from workstation.ui.dialogs.dialog import sentence
 
