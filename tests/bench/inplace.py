@@ -72,8 +72,7 @@ async def _form(station: Workstation, plain: Path, form: str) -> Figure:
         return clock.seconds
 
     await opened(plain)
-    await station.kill(NAME)
-    await station.carry.export(NAME, file, wish)
+    await station.carry.export(NAME, file, wish)  # while it runs: with its memory
     mine, other = await in_turns(
         f"open {form}", lambda: opened(file, wish.passphrase), lambda: opened(plain), TURNS
     )
