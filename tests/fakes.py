@@ -6,6 +6,7 @@ changes, to look at and to play with.
 
 import argparse
 import asyncio
+import importlib
 import math
 import tempfile
 import time
@@ -559,6 +560,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             station.past.pasts = {name: recent(demo_past(picture)) for name in station.machines}
             station.past.unsaved = dict.fromkeys(station.machines, 84 * 2**20)
             if options.desktop:
+                # A busy computer is no terminal without graphics.
+                importlib.import_module("workstation.ui.screen.graphics").SECONDS = 60.0
                 station.screens.canvases = dict.fromkeys(station.machines, desktop())
         if options.no_qemu:
             station.facts = HostFacts(memory=24 * GIB)

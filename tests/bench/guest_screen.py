@@ -69,7 +69,7 @@ async def _measured(mode: str, kind: str, answer: str) -> tuple[float, float, fl
             it.press("g")
             await it.until(lambda it: "\x1b_Gi=31" in it.written)
             it.press(answer)
-            await it.until(lambda it: (kind if "graphics" in kind else "▀") in it.text)
+            await it.until(lambda it: (kind if "graphics" in kind else "▀") in it.written)
             it.forget()
             first, cpu, begun = counted(), it.cpu_seconds(), time.perf_counter()
             await asyncio.sleep(SECONDS)

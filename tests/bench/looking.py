@@ -11,6 +11,7 @@ from workstation.core.screen.look import Box, Canvas, Look
 from workstation.core.workstation import Workstation
 from workstation.qemu.rfb.client import Client
 from workstation.ui import run
+from workstation.ui.screen import graphics
 
 
 class Connected(FakeLook):
@@ -44,4 +45,5 @@ def station() -> Workstation:
 
 if __name__ == "__main__":
     assert issubclass(Connected, Look)
+    graphics.SECONDS = 60.0  # a busy computer is no other terminal
     run(station)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 QUESTION = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t"
 """Whether there are kitty's graphics, and how large a cell is; DA1, which is asked after every
 question, tells of sixels."""
-SECONDS = 1.0
-"""How long an answer is waited for: over a network it takes a while."""
+SECONDS = 5.0
+"""How long an answer is waited for: over a network, or on a busy computer, it takes a while. Only a
+terminal that does not even answer DA1 keeps the person waiting so long."""
 SIXELS = "4"
 """The attribute in DA1's answer."""
 
