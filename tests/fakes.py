@@ -561,7 +561,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             station.past.unsaved = dict.fromkeys(station.machines, 84 * 2**20)
             if options.desktop:
                 # A busy computer is no terminal without graphics.
-                importlib.import_module("workstation.ui.screen.graphics").SECONDS = 60.0
+                vars(importlib.import_module("workstation.ui.screen.graphics"))["SECONDS"] = 60.0
                 station.screens.canvases = dict.fromkeys(station.machines, desktop())
         if options.no_qemu:
             station.facts = HostFacts(memory=24 * GIB)
