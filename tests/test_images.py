@@ -4,6 +4,7 @@ import asyncio
 import io
 import lzma
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -13,10 +14,11 @@ import pytest
 import yaml
 
 from workstation.core.images import Images
+from workstation.core.images.manifest import Image, read
 from workstation.core.imaging import packages
 from workstation.core.imaging.cpio import Archive
 from workstation.core.imaging.modules import ModuleTree, alias_file, dependency_file
-from workstation.core.imaging.recipe import Wanted, load_recipe
+from workstation.core.imaging.recipe import Wanted, fingerprint, load_recipe
 from workstation.errors import HostError, InvalidError, NotFoundError
 from workstation.paths import Paths, shipped
 
@@ -259,14 +261,14 @@ def leftovers(paths: Paths) -> list[str]:
 # -- the library ------------------------------------------------------------
 
 
-def made(paths: Paths, name: str, *files: str) -> None:
+def made(paths: Paths, name: str, *files: str, **more: str) -> None:
     directory = paths.images / name
     directory.mkdir(parents=True)
     for file in files:
         (directory / file).write_bytes(b"content")
     manifest = {"name": name, "built": "2026-01-01T00:00:00+00:00", "kernel": "6.1", "ready": "up"}
     digests = {"files": dict.fromkeys(files, "00")}
-    (directory / "image.yaml").write_text(yaml.safe_dump(manifest | digests))
+    (directory / "image.yaml").write_text(yaml.safe_dump(manifest | digests | more))
 
 
 def test_a_reference_leads_to_a_file(paths: Paths) -> None:
@@ -319,6 +321,44 @@ async def test_there_are_recipes_and_only_those_are_built(paths: Paths) -> None:
     for name in ("nonsense", "../images/appliance"):
         with pytest.raises(NotFoundError, match="no recipe"):
             await images.build(name)
+
+
+async def test_an_image_of_another_recipe_is_built_anew_where_that_can_be_done(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def build(images: Images, name: str, progress: object) -> Image:
+        asked.append(name)
+        if len(asked) > 1:
+            raise HostError("no archive can be reached")
+        return await asyncio.to_thread(read, paths.images / "current/image.yaml")
+
+    monkeypatch.setattr(Images, "build", build)
+    now = fingerprint(shipped("images"), "appliance")
+    made(paths, "appliance", "vmlinuz", recipe="of last year")
+    made(paths, "current", "vmlinuz", recipe=now)
+    images = Images(paths)
+    assert (await images.ensure("appliance")).recipe == now
+    assert (await images.ensure("appliance")).recipe == "of last year"
+    shutil.rmtree(paths.images / "appliance")
+    with pytest.raises(HostError):
+        await images.ensure("appliance")
+    made(paths, "appliance", "vmlinuz", recipe=now)
+    assert (await images.ensure("appliance")).name == "appliance"
+    assert len(asked) == 3
+
+
+def test_a_recipe_is_another_one_when_any_of_its_files_is(tmp_path: Path) -> None:
+    (tmp_path / "one/etc").mkdir(parents=True)
+    seen = set()
+    for text in ("a", "b"):
+        (tmp_path / "one/etc/motd").write_text(text)
+        seen.add(fingerprint(tmp_path, "one"))
+    (tmp_path / "one/etc/motd").rename(tmp_path / "one/etc/issue")
+    seen.add(fingerprint(tmp_path, "one"))
+    assert len(seen) == 3
+    assert fingerprint(tmp_path, "one") in seen
 
 
 def test_the_core_loads_without_what_only_a_download_needs() -> None:

@@ -135,8 +135,21 @@ class Images:
     # -- getting one --------------------------------------------------------
 
     async def ensure(self, name: str, progress: Callable[[str, float], None] = _silent) -> Image:
-        """The image; built if it is missing."""
-        return self.get(name) or await self.build(name, progress)
+        """The image; built if it is missing, or was built by another recipe than today's.
+
+        Where it cannot be built anew, the one that is there is still good.
+        """
+        from workstation.core.imaging.recipe import fingerprint
+
+        found = self.get(name)
+        if found and found.recipe == fingerprint(self._recipes, name):
+            return found
+        try:
+            return await self.build(name, progress)
+        except WorkstationError:
+            if found:
+                return found
+            raise
 
     async def build(self, name: str, progress: Callable[[str, float], None] = _silent) -> Image:
         """Build it anew. `progress` is told what goes on and the part that is done, 0 to 1.

@@ -29,6 +29,8 @@ class Image:
     """SHA-256 in hex, by name."""
     origin: str = ""
     """The address or file that it comes from; empty where it was built here."""
+    recipe: str = ""
+    """Fingerprint of the recipe that it was built by; empty where there was none."""
     signature: str = ""
     """`by FINGERPRINT`, or why none was checked; empty of what was not pulled."""
 
@@ -62,6 +64,7 @@ def _read(path: Path, *_version: int) -> Image:
             packages=said.get("packages", {}),
             files=said["files"],
             origin=said.get("origin", ""),
+            recipe=said.get("recipe", ""),
             signature=said.get("signature", ""),
         )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workstation.core.imaging import manifest, modules, packages
 from workstation.core.imaging.cpio import Archive
-from workstation.core.imaging.recipe import Recipe
+from workstation.core.imaging.recipe import Recipe, fingerprint
 from workstation.core.imaging.work import Progress, in_thread
 from workstation.errors import HostError
 
@@ -74,6 +74,7 @@ def _assemble(recipe: Recipe, unpacked: Unpacked, out: Path, versions: Mapping[s
         recipe.name,
         kernel=version,
         ready=recipe.ready,
+        recipe=fingerprint(recipe.directory.parent, recipe.name),
         packages=dict(versions),
         missing_modules=list(selection.missing),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from workstation.core.images.download import check_cache
 from workstation.core.imaging import manifest
-from workstation.core.imaging.recipe import DiskRecipe
+from workstation.core.imaging.recipe import DiskRecipe, fingerprint
 from workstation.core.imaging.work import Progress, in_thread
 from workstation.errors import HostError, room_hint
 from workstation.qemu import image
@@ -54,7 +54,12 @@ async def build(recipe: DiskRecipe, work: Path, out: Path, progress: Progress) -
     await image.compress(qemu_img, raw, out / DISK)
     await in_thread(raw.unlink)
     versions = dict(line.split() for line in listed.read_text().splitlines())
-    more = {"kernel": _kernel(versions), "ready": recipe.ready, "packages": versions}
+    more = {
+        "kernel": _kernel(versions),
+        "ready": recipe.ready,
+        "recipe": fingerprint(recipe.directory.parent, recipe.name),
+        "packages": versions,
+    }
     await in_thread(manifest.write, out, recipe.name, **more)
     progress("Done", 1.0)
 

@@ -72,6 +72,17 @@ class DiskRecipe:
         return (self.directory / "assemble").read_text("utf-8")
 
 
+def fingerprint(root: Path, name: str) -> str:
+    """Another one whenever a file of the recipe's directory changes: SHA-256 in hex."""
+    import hashlib
+
+    directory, whole = root / name, hashlib.sha256()
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        whole.update(f"{path.relative_to(directory)}\n{content}\n".encode())
+    return whole.hexdigest()
+
+
 def recipe_names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in root.glob("*/recipe.yaml"))
 
