@@ -40,6 +40,8 @@ async def test_a_running_guest_goes_on_elsewhere_with_its_history(
     assert (came.name, came.resumes, came.said) == ("one", True, ())
     file.unlink()
     await laptop.start("one")
+    # Its console shows where it was, and not an empty screen.
+    assert b"appliance ready" in laptop.serial_tail("one")
     assert await recall(laptop, "one") == ("second", "second")
     await laptop.layers.revert("one", "before", discard=True)
     assert await recall(laptop, "one") == ("first", "first")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from workstation.core import heads, run
+from workstation.core import heads, run, serial
 from workstation.core.blocked import check_memory
 from workstation.core.guest.still import hold, let_go
 from workstation.core.in_force import in_force
@@ -26,6 +26,9 @@ from workstation.qemu.memory import RUNS_ON_MEANWHILE, save_memory
 from workstation.qemu.monitor import Monitor
 
 PICTURE = "screen.ppm"
+
+PRINTED_BYTES = 2**16
+"""Of what the guest said on its serial line: its console shows that wherever it goes on."""
 
 Progress = Callable[[float, float], None]
 
@@ -82,6 +85,8 @@ def _gather(
         tpm=machine.paths.tpm_state.is_dir(),
     )
     store.describe(layer, directory)
+    if memory and (printed := serial.tail(machine.paths.serial_log, PRINTED_BYTES)):
+        (directory / heads.PRINTED).write_bytes(printed)
     return layer
 
 

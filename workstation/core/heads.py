@@ -14,7 +14,7 @@ from pathlib import Path
 from workstation.core import atomic, library
 from workstation.core.store import Source, Store
 from workstation.errors import InvalidError, NotAllowedError
-from workstation.model.layer import Head, History, Memory
+from workstation.model.layer import Head, History, Layer, Memory
 from workstation.model.profile import Firmware, Profile
 from workstation.paths import MachinePaths
 from workstation.qemu import qcow2
@@ -27,8 +27,16 @@ TPM = "tpm"
 MEMORY = "memory"
 """The file of a guest's memory, in a head and in a layer."""
 
+PRINTED = "printed"
+"""The end of what the guest had said on its serial line, in a layer that has its memory."""
+
 UNFINISHED_MEMORY = "memory.new"
 """The same in a head while it is being written."""
+
+
+def of_memory(layer: Layer) -> set[str]:
+    """A layer's files that are nothing without its memory, itself included."""
+    return {layer.memory.name, PRINTED} if layer.memory else set()
 
 
 def read_history(machine: MachinePaths) -> History:

@@ -73,6 +73,9 @@ def prepared(
             forwards=free_forwards(profile.networks),
             shares=tuple(_directory(share.path) for share in profile.shares),
             helpers=helpers,
+            printed=_if_there(store.directory(head.layer) / heads.PRINTED)
+            if head.layer and head.resume == "layer"
+            else None,
             log_size=load_settings(paths).serial_log,
             listeners=listeners,
         )
@@ -168,6 +171,8 @@ def keep_log(launch: Launch) -> None:
         return
     if launch.incoming is None:
         line_log.begin_anew(launch.paths.serial_log)
+    elif launch.printed and not line_log.segments(launch.paths.serial_log):
+        line_log.begin_with(launch.printed, launch.paths.serial_log)
     line_log.keep(launch.helpers["serial-log"], launch.paths.serial_log, launch.log_size)
 
 

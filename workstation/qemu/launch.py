@@ -44,6 +44,8 @@ class Launch:
     pipe `serial-log`; with a TPM, of a socket that is connected to it: `tpm`."""
     secrets: Mapping[str, int] = field(default_factory=dict)
     """Descriptors that give what opens encrypted disks, by the names that those say."""
+    printed: Path | None = None
+    """What the guest whose memory it goes on from had said, for a log that is still empty."""
     log_size: int = 2**22
     """Bytes of what the guest prints on a line that are kept at least."""
     incoming: int | None = None

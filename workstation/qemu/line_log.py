@@ -72,6 +72,13 @@ def begin_anew(directory: Path) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def begin_with(printed: Path, directory: Path) -> None:
+    """An empty log goes on from what was printed elsewhere."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.copyfile(printed, directory / "0")
+    (directory / "0").chmod(0o600)
+
+
 def keep(source: int, directory: Path, size: int) -> None:
     """Start the process that keeps what comes out of the pipe `source`, after what is there.
 

@@ -60,7 +60,7 @@ async def flatten(
 def _take_along(store: Store, layer: Layer, directory: Path, memory: bool) -> None:
     """What the layer has besides its disks."""
     drives = {file.name for file in layer.drives.values()}
-    left = {layer.memory.name} if layer.memory and not memory else set()
+    left = set() if memory else heads.of_memory(layer)
     for name in store.contents(layer.id):
         if name not in drives | left:
             (directory / name).parent.mkdir(exist_ok=True)

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workstation.core import heads
 from workstation.core.bundle import chunks, verify
 from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.vault import Vault
@@ -96,7 +97,7 @@ def hold(stack: ExitStack, store: Store, layer: Layer, *, memory: bool) -> Sourc
         update={"profile": clean.profile, "memory": layer.memory if memory else None}
     )
     known = store.digests(layer.id)
-    left = {layer.memory.name} if layer.memory and not memory else set()
+    left = set() if memory else heads.of_memory(layer)
     files = tuple(
         _open(stack, store, layer.id, name, known.get(name))
         for name in sorted(store.contents(layer.id))

@@ -178,8 +178,12 @@ class ExportDialog(Dialog[Wish | None]):
     def _submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "secret" and self.secret.trouble:
             self.query_one("#again").focus()
+            return
+        button = self.query_one("#yes", Button)
+        if self.estimated and not button.disabled:
+            self.dismiss(self.wish)
         else:
-            self.query_one("#yes").focus()
+            button.focus()
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
