@@ -9,8 +9,10 @@ import sys
 import pytest
 
 from tests.conftest import chain, eventually, overlay, tiny
-from workstation.core import freeze, heads, lock, mend, moves
+from workstation.core import freeze, heads, lock, mend, mending, moves
 from workstation.core.create import write_definition
+from workstation.core.machine import Machine
+from workstation.core.store import Store
 from workstation.core.workstation import Workstation
 from workstation.errors import BusyError, InvalidError, NotFoundError, WorkstationError
 from workstation.model.machine import State
@@ -54,10 +56,32 @@ async def test_a_guest_that_was_left_standing_goes_on_by_itself(paths: Paths) ->
         await station.settled("one")
         assert station.view("one").state is State.PAUSED
         await eventually(lambda: station.view("one").state is State.RUNNING)
-        # Mended, and let go of: who asks while it is being mended is told that it is busy.
-        await eventually(lambda: not station.paths.machine("one").pending.exists())
-        await eventually(lambda: not lock.holding(station.paths.machine("one")))
+        # Whether or not it is still being mended: this front-end does not refuse itself.
         await station.layers.suspend("one")
+
+
+async def test_a_verb_waits_for_what_its_own_front_end_mends(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+
+    async def slowly(machine: Machine, store: Store) -> None:
+        await gate.wait()
+        await mend.mend(machine, store)
+
+    monkeypatch.setattr(mending, "mend", slowly)
+    monkeypatch.setattr(mending, "GRACE_SECONDS", 0.0)
+    async with Workstation(paths) as station:
+        await station.create("one", with_disk())
+        machine = station.machine("one")
+        machine.paths.pending.write_text(json.dumps(mend.Pending()._asdict()))
+        await eventually(lambda: machine.mending is not None)
+        verb = asyncio.create_task(station.layers.snapshot("one", "a"))
+        await asyncio.sleep(0)
+        assert lock.holding(machine.paths)
+        gate.set()
+        await verb
+        assert machine.mending is None
 
 
 async def test_a_suspend_that_was_cut_off_at_its_end_is_completed(paths: Paths) -> None:

@@ -110,6 +110,7 @@ class Layers:
     async def _freeze(self, name: str, wish: freeze.Wish, title: str) -> Layer:
         station, machine = self._station, self._station.machine(name)
         await machine.settled()
+        await machine.undisturbed()
         with (
             station.working(title, unit="B") as progress,
             verbs.holding(machine, Verb.SNAPSHOT, station.front_end),
@@ -140,6 +141,7 @@ class Layers:
         """Memory into the head, process gone: the machine is frozen, and start goes on."""
         station, machine = self._station, self._station.machine(name)
         await machine.settled()
+        await machine.undisturbed()
         with (
             station.working(f"suspend {name}", unit="B") as progress,
             verbs.holding(machine, Verb.SUSPEND, station.front_end),
@@ -186,6 +188,7 @@ class Layers:
                 await verbs.end(machine, station.settings.timeouts, "revert")
 
         with station.working(title, cancellable=False):
+            await machine.undisturbed()
             with verbs.holding(machine, Verb.REVERT, station.front_end):
                 await mend(machine, self.store)
                 await moves.revert(machine, self.store, tag, end)
@@ -287,6 +290,7 @@ class Layers:
         station, machine = self._station, self._station.machine(name)
         facts = await station.host_facts()
         await machine.settled()
+        await machine.undisturbed()
         with (
             station.working(f"squash {name} {tag}", unit="B") as progress,
             verbs.holding(machine, Verb.SQUASH, station.front_end),
@@ -310,6 +314,7 @@ class Layers:
         """Give back what a machine that is off does not need; returns bytes freed."""
         station, machine = self._station, self._station.machine(name)
         facts = await station.host_facts()
+        await machine.undisturbed()
         with (
             station.working(f"compact {name}") as progress,
             verbs.holding(machine, Verb.COMPACT, station.front_end),

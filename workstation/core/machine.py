@@ -53,6 +53,8 @@ class Machine:
         self.guest: GuestFacts | None = None
         """What the guest says of itself, where it was asked."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self.mending: asyncio.Task[None] | None = None
+        """Who holds the machine's lock in this front-end without being asked to."""
         self._publish = publish
         self._plug_in_again = plug_in_again
         self._problem = ""
@@ -157,6 +159,11 @@ class Machine:
         while not reached(self.view):
             await self._moved.wait()
         return self.view
+
+    async def undisturbed(self) -> None:
+        """Wait while this very front-end mends it: a verb is not to find its own lock taken."""
+        if self.mending:
+            await asyncio.wait({self.mending})
 
     async def settled(self) -> None:
         """Wait until a live QEMU has said its state, or could not be asked."""

@@ -38,6 +38,7 @@ class Mending:
         try:
             if machine.paths.pending.exists():
                 with MachineLock(machine.paths, "mend", self._front_end):
+                    machine.mending = self._tasks[machine.name]
                     await mend(machine, self._store)
                 machine.log("something that was cut off here is mended")
         except BusyError:
@@ -46,4 +47,6 @@ class Mending:
             # Not again and again: the next verb on the machine tries again, and says so.
             machine.log(f"something here was cut off: {error}", Severity.WARNING)
             return
+        finally:
+            machine.mending = None
         self._tasks.pop(machine.name)

@@ -62,6 +62,7 @@ async def start(
     A frozen machine goes on where it was; `cold` boots its disks of that moment instead.
     """
     store = Store(paths)
+    await machine.undisturbed()
     with holding(machine, Verb.START, front_end):
         await mend(machine, store)
         if machine.view.unfinished:
@@ -207,6 +208,7 @@ def log_tail(machine: Machine, size: int = 8192) -> str:
 
 async def stop(machine: Machine, timeouts: Timeouts, front_end: str) -> None:
     """The ladder from soft to hard: power button, quit, SIGTERM, SIGKILL."""
+    await machine.undisturbed()
     with holding(machine, Verb.STOP, front_end):
         if await _shut_down(machine, timeouts.power_button):
             return
@@ -346,5 +348,6 @@ async def _switch(
 
 
 async def delete(paths: Paths, machine: Machine, front_end: str) -> None:
+    await machine.undisturbed()
     with holding(machine, Verb.DELETE, front_end), library.deleting(paths):
         await asyncio.to_thread(library.remove, paths, machine.paths)

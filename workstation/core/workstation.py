@@ -396,6 +396,7 @@ class Workstation:
             raise InvalidError("the uuid is the machine's identity: it stays as it is")
         if old:
             check_drives(old.profile, new.profile)
+        await machine.undisturbed()
         with verbs.holding(machine, Verb.EDIT, self.front_end):
             from workstation.core import atomic
 

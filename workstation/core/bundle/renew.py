@@ -114,6 +114,7 @@ async def renew(
         check_room(station.paths.data, arrival.room, IN_THE_LIBRARY)
         copying = partial(arrive.copy, stack, store, arrival, origin)
         ready = await in_thread(copying, progress, arrival.size)
+        await machine.undisturbed()
         with verbs.holding(machine, Verb.REVERT, station.front_end):
             await mend(machine, store)
             check()

@@ -111,6 +111,7 @@ class Changes:
         station, machine = self._station, self._station.machine(name)
         facts = await station.host_facts()
         await machine.settled()
+        await machine.undisturbed()
         with verbs.holding(machine, Verb.EDIT, station.front_end):
             await mend(machine, station.layers.store)
             old = _profile(machine)
