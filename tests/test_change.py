@@ -239,14 +239,15 @@ async def test_a_drive_that_the_guest_has_locked_is_waited_for(
 @pytest.mark.long
 async def test_cpus_and_memory(station: Workstation) -> None:
     await awake(station, "one", small(cpu={"cores": 1, "most": 3}))
+    total = "awk '/MemTotal/ {print $2}' /proc/meminfo"
+    async with Shell.on(station, "one") as shell:
+        before = int(await shell.run(total))
     effects = await station.changes.set("one", ["cpu.cores=2", "memory=96 MiB"])
     assert when(effects) == {"cpu.cores": When.NOW, "memory": When.BOTH}
     async with Shell.on(station, "one") as shell:
         online = "/sys/devices/system/cpu/cpu1/online"
         await shell.run(f"until [ -e {online} ]; do sleep 0.1; done; echo 1 >{online}")
         assert await shell.run("nproc") == "2"
-        total = "awk '/MemTotal/ {print $2}' /proc/meminfo"
-        before = int(await shell.run(total))
         await shell.run(f"until [ $({total}) -lt {before - 20000} ]; do sleep 0.1; done", 60)
     # Its memory goes on with the CPU that was added, and with the size that it was started with.
     await station.layers.suspend("one")

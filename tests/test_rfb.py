@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from workstation.errors import MonitorError
 from workstation.qemu.rfb import client as module
-from workstation.qemu.rfb.canvas import Box
+from workstation.qemu.rfb.canvas import BYTES, Box, Canvas
 from workstation.qemu.rfb.client import Client
 from workstation.qemu.rfb.wire import Encoding
 
@@ -341,6 +341,16 @@ async def _to_the_end(said: bytes) -> None:
                 assert all(box.right <= 65535 for box in damage)
         except MonitorError:
             assert not client.open
+
+
+def test_an_empty_box_changes_nothing() -> None:
+    canvas = Canvas(4, 3)
+    canvas.put(canvas.box, bytes(range(4 * 3 * BYTES)))
+    before = bytes(canvas.data)
+    for box in (Box(2, 1, 2, 3), Box(1, 2, 3, 2), Box(4, 3, 4, 3)):
+        canvas.put(box, canvas.take(box))
+        canvas.copy(box, 0, 0)
+    assert canvas.data == before
 
 
 @settings(max_examples=60)

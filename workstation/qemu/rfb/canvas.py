@@ -48,10 +48,10 @@ class Canvas:
         return Box(0, 0, self.width, self.height)
 
     def put(self, box: Box, pixels: bytes | bytearray | memoryview) -> None:
-        """Pixels of exactly that box."""
+        """Pixels of exactly that box, which may be empty."""
         line, stride = (box.right - box.left) * BYTES, self.width * BYTES
         at = box.top * stride + box.left * BYTES
-        if line == stride:
+        if line in (0, stride):
             self.data[at : at + len(pixels)] = pixels
             return
         for start in range(0, len(pixels), line):
