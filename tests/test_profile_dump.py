@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -121,6 +121,9 @@ def profile_of(data: dict[str, Any]) -> Profile | None:
         return None
 
 
+@example(Profile(name="x", notes="\x85"))
+@example(Profile(name="x", notes="one\ntwo\x85three\n"))
+@example(Profile(name="x", notes="a\u2028b\u2029"))
 @given(PROFILES.map(profile_of).filter(bool))
 def test_what_is_written_is_read_back_exactly(profile: Profile) -> None:
     assert parse_profile(dump_profile(profile), "x") == profile

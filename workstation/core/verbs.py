@@ -121,8 +121,9 @@ def _launch(launch: Launch, choice: Choice) -> None:
     if launch.incoming is not None:
         listeners.append(launch.incoming)
     run.write(launch.paths, _record(launch, argv, choice), lasting=False)
+    # Before QEMU: after a front-end that is killed right behind its start nobody else would.
+    keep_log(launch)
     process.spawn(argv, launch.paths, listeners)
-    keep_log(launch)  # beside QEMU, which has other things to do before its guest says a word
 
 
 def _record(launch: Launch, argv: list[str], choice: Choice) -> run.Record:

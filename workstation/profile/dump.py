@@ -53,11 +53,17 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, False)
 
 
+_BREAKS = "\x85\u2028\u2029"
+"""Line breaks to YAML 1.1, and nothing special to 1.2."""
+
+
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     style = "|" if _is_block(text) else None
     if plain_value(text) != text:
         # YAML 1.2 takes it for a number; PyYAML, which knows the rules of 1.1, might not.
         style = "'"
+    if any(char in text for char in _BREAKS):
+        style = '"'  # any other style would fold them into spaces
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
