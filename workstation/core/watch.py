@@ -3,6 +3,7 @@
 import asyncio
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from watchdog.events import (
@@ -50,14 +51,16 @@ class Watch(FileSystemEventHandler):
 
     def __exit__(self, *_: object) -> None:
         self._open = False
-        self._observer.stop()
-        self._observer.join(timeout=5)
+        # It stumbles over a directory that it has found twice; its threads end with the program.
+        with suppress(KeyError):
+            self._observer.stop()
+            self._observer.join(timeout=5)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """In watchdog's thread."""
         names = {self._machine_of(str(path)) for path in (event.src_path, event.dest_path) if path}
         fresh = names - self._waiting - {""}
-        if fresh:
+        if fresh and self._open:
             self._waiting |= fresh
             self._loop.call_soon_threadsafe(self._tell, fresh)
 
