@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from workstation.core import links, run
 from workstation.core.condition import IO_ERROR, condition, live_pair
+from workstation.core.lock import MachineLock
 from workstation.errors import WorkstationError
 from workstation.model.events import Event, Logged, MachineChanged, Severity
 from workstation.model.guest import GuestFacts
@@ -53,8 +54,6 @@ class Machine:
         self.guest: GuestFacts | None = None
         """What the guest says of itself, where it was asked."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
-        self.mending: asyncio.Task[None] | None = None
-        """Who holds the machine's lock in this front-end without being asked to."""
         self._publish = publish
         self._plug_in_again = plug_in_again
         self._problem = ""
@@ -64,6 +63,8 @@ class Machine:
         self._status = ""
         self._errands: set[asyncio.Task[None]] = set()
         self._poked = asyncio.Event()
+        self._undisturbed = asyncio.Event()
+        self._undisturbed.set()
         self._moved = asyncio.Event()
         self._read_definition()
         self.view = self._observe()
@@ -160,10 +161,19 @@ class Machine:
             await self._moved.wait()
         return self.view
 
+    @contextmanager
+    def unasked(self, verb: str, front_end: str) -> Iterator[None]:
+        """The machine's lock for what nobody has asked for; raises BusyError."""
+        with MachineLock(self.paths, verb, front_end):
+            self._undisturbed.clear()
+            try:
+                yield
+            finally:
+                self._undisturbed.set()
+
     async def undisturbed(self) -> None:
-        """Wait while this very front-end mends it: a verb is not to find its own lock taken."""
-        if self.mending:
-            await asyncio.wait({self.mending})
+        """Wait while this very front-end does such work: a verb is not refused for that."""
+        await self._undisturbed.wait()
 
     async def settled(self) -> None:
         """Wait until a live QEMU has said its state, or could not be asked."""

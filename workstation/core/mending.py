@@ -2,7 +2,6 @@
 
 import asyncio
 
-from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
 from workstation.core.mend import mend
 from workstation.core.store import Store
@@ -37,8 +36,7 @@ class Mending:
         await asyncio.sleep(GRACE_SECONDS)
         try:
             if machine.paths.pending.exists():
-                with MachineLock(machine.paths, "mend", self._front_end):
-                    machine.mending = self._tasks[machine.name]
+                with machine.unasked("mend", self._front_end):
                     await mend(machine, self._store)
                 machine.log("something that was cut off here is mended")
         except BusyError:
@@ -47,6 +45,4 @@ class Mending:
             # Not again and again: the next verb on the machine tries again, and says so.
             machine.log(f"something here was cut off: {error}", Severity.WARNING)
             return
-        finally:
-            machine.mending = None
         self._tasks.pop(machine.name)

@@ -17,6 +17,7 @@ from workstation.core.settings import load_settings
 from workstation.core.store import Store
 from workstation.errors import HostError, NotFoundError
 from workstation.model.host import HostFacts
+from workstation.model.layer import Head
 from workstation.model.machine import Definition
 from workstation.model.profile import Accelerator, Firmware, Forward, Share
 from workstation.paths import MONITORS, MachinePaths, Paths
@@ -73,9 +74,7 @@ def prepared(
             forwards=free_forwards(profile.networks),
             shares=tuple(_directory(share.path) for share in profile.shares),
             helpers=helpers,
-            printed=_if_there(store.directory(head.layer) / heads.PRINTED)
-            if head.layer and head.resume == "layer"
-            else None,
+            printed=_printed(store, head),
             log_size=load_settings(paths).serial_log,
             listeners=listeners,
         )
@@ -128,6 +127,13 @@ def _pipe(closed: ExitStack) -> tuple[int, int]:
     return ends
 
 
+def _printed(store: Store, head: Head) -> Path | None:
+    """What the guest had said whose memory lies in the layer below."""
+    if not head.layer or head.resume != "layer":
+        return None
+    return _if_there(store.directory(head.layer) / heads.PRINTED)
+
+
 def _initrd(machine: MachinePaths) -> Path:
     return _if_there(seed.initrd(machine)) or _pinned(machine.initrd)
 
@@ -153,6 +159,9 @@ def _directory(written: str) -> Path:
 
 def start_helpers(launch: Launch) -> None:
     """Start what QEMU talks to besides us; each ends when QEMU does, or did not even start."""
+    if launch.profile.devices.serial:
+        # Not beside QEMU, which would be quicker: a front-end may be killed right behind its start.
+        _keep_log(launch)
     if launch.profile.devices.tpm:
         _start_swtpm(launch)
     networks = zip(launch.profile.networks, launch.forwards, strict=True)
@@ -165,10 +174,7 @@ def start_helpers(launch: Launch) -> None:
             _start_virtiofsd(launch, f"share{number}", share, directory)
 
 
-def keep_log(launch: Launch) -> None:
-    """From now on what comes on the serial line is kept; until then the pipe holds it."""
-    if not launch.profile.devices.serial:
-        return
+def _keep_log(launch: Launch) -> None:
     if launch.incoming is None:
         line_log.begin_anew(launch.paths.serial_log)
     elif launch.printed and not line_log.segments(launch.paths.serial_log):

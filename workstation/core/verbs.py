@@ -14,7 +14,7 @@ from workstation.core.in_force import as_it_slept, plain
 from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
 from workstation.core.mend import Pending, mend, moving
-from workstation.core.prepare import keep_log, prepared, start_helpers
+from workstation.core.prepare import prepared, start_helpers
 from workstation.core.provision import firstboot
 from workstation.core.pulled import check_start
 from workstation.core.repoint import plugged_again
@@ -121,8 +121,6 @@ def _launch(launch: Launch, choice: Choice) -> None:
     if launch.incoming is not None:
         listeners.append(launch.incoming)
     run.write(launch.paths, _record(launch, argv, choice), lasting=False)
-    # Before QEMU: after a front-end that is killed right behind its start nobody else would.
-    keep_log(launch)
     process.spawn(argv, launch.paths, listeners)
 
 

@@ -14,7 +14,6 @@ from contextlib import suppress
 
 from workstation.core import serial
 from workstation.core.agent import Agent, asking
-from workstation.core.lock import MachineLock
 from workstation.core.machine import Machine
 from workstation.core.provision import cloud, seed
 from workstation.core.provision.seed import Seed
@@ -85,7 +84,7 @@ async def look(machine: Machine, front_end: str) -> bool:
 
 async def take_away(machine: Machine, front_end: str) -> None:
     """Out of the guest's drive, and off this computer; raises BusyError."""
-    with MachineLock(machine.paths, "set up", front_end):
+    with machine.unasked("set up", front_end):
         found = seed.read(machine.paths)
         if not found:
             return
