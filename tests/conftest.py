@@ -135,6 +135,12 @@ def looks_as_kept(snap_compare: Any, request: pytest.FixtureRequest) -> pictures
     )
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture in pixels is drawn in one call, however busy the computer is."""
+    monkeypatch.setattr("workstation.ui.screen.pixels.SLICE", float("inf"))
+
+
 @pytest.fixture(scope="session")
 def appliance() -> Path:
     """The small guest's image, built once in this user's own cache and kept there."""

@@ -77,6 +77,7 @@ async def test_a_terminal_without_graphics_gets_half_blocks() -> None:
         assert "\x1b_Ga=T" not in terminal.written
 
 
+@pytest.mark.usefixtures("at_once")
 def test_only_bands_that_changed_are_sent_again() -> None:
     canvas, pane = desktop(), Pane(0, 0, 80, 24)
     pixels = Kitty(Cell(8, 16))
@@ -88,6 +89,7 @@ def test_only_bands_that_changed_are_sent_again() -> None:
     assert pixels.clear() == ""
 
 
+@pytest.mark.usefixtures("at_once")
 def test_another_size_takes_the_old_pictures_away() -> None:
     pixels = Kitty(Cell(8, 16))
     pixels.draw(desktop(), Pane(0, 0, 80, 24), 0, (0, 0))

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.bench.terminal import Terminal
 from tests.fake_screens import desktop
+from workstation.core.screen.look import Box
 from workstation.ui.screen.pixels import Cell, Pane
 from workstation.ui.screen.sixel import Sixel, sixels
 
@@ -118,6 +119,7 @@ async def test_a_terminal_that_has_them_and_tells_its_cells_gets_them() -> None:
         assert not PLACED.findall(terminal.written.partition("MACHINES")[2])
 
 
+@pytest.mark.usefixtures("at_once")
 def test_only_bands_that_changed_are_sent_again() -> None:
     canvas, pane = desktop(), Pane(0, 0, 80, 24)
     pixels = Sixel(Cell(8, 16))
@@ -129,6 +131,29 @@ def test_only_bands_that_changed_are_sent_again() -> None:
     assert drawn(text).getpixel((0, 47)) == BLACK
 
 
+def test_what_takes_long_is_drawn_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workstation.ui.screen.pixels.SLICE", -1.0)
+    canvas, pane = desktop(), Pane(0, 0, 80, 24)
+    rows: list[int] = []
+    pixels = Sixel(Cell(8, 16))
+    damage: list[Box] | None = None
+    while not rows or pixels.unfinished:
+        ((row, _, _),) = PLACED.findall(pixels.draw(canvas, pane, 0, (0, 0), damage))
+        rows.append(int(row))
+        damage = []
+    assert rows == [1, 4, 7, 10, 13, 16, 19, 22]
+    # All of it changes all the time: the bands take turns, and none is forgotten.
+    for colour in (1, 2, 3):
+        canvas.put(canvas.box, bytes([colour]) * len(canvas.data))
+        ((row, _, _),) = PLACED.findall(pixels.draw(canvas, pane, 0, (0, 0)))
+        rows.append(int(row))
+    assert rows[8:] == [1, 4, 7]
+    assert pixels.unfinished
+    assert pixels.clear() == ""
+    assert not pixels.unfinished
+
+
+@pytest.mark.usefixtures("at_once")
 def test_what_is_written_in_the_cells_is_drawn_over_again() -> None:
     canvas, pane = desktop(), Pane(0, 2, 80, 24)
     pixels = Sixel(Cell(8, 16))
@@ -140,6 +165,7 @@ def test_what_is_written_in_the_cells_is_drawn_over_again() -> None:
     assert [row for row, _, _ in PLACED.findall(written)] == ["3", "6"]
 
 
+@pytest.mark.usefixtures("at_once")
 def test_another_size_leaves_nothing_of_the_picture_before() -> None:
     pixels = Sixel(Cell(8, 16))
     pixels.draw(desktop(), Pane(0, 0, 80, 24), 0, (0, 0))

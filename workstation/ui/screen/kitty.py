@@ -27,6 +27,7 @@ class Kitty(Pixels):
     """The images of one pane."""
 
     name = "kitty graphics"
+    stays = True
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell, BAND)
@@ -38,11 +39,6 @@ class Kitty(Pixels):
 
     def erased(self) -> str:
         return "".join(f"\x1b_Ga=d,d=I,i={FIRST_ID + number},q=2\x1b\\" for number in self._bands)
-
-    def clear(self) -> str:
-        gone = self.erased()
-        self._bands.clear()
-        return gone
 
 
 def _sent(keys: str, data: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from workstation.ui.screen.scaled import Scaled, smooth
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from workstation.core.screen.look import Box, Canvas
+
+SLICE = 0.03
+"""Seconds after which the rest of a picture waits, so that keys are not kept waiting by it."""
 
 MARGIN = 2
 """Pixels around one that its value is made of, at most."""
@@ -44,6 +48,8 @@ class Pixels(ABC):
 
     name: ClassVar[str]
     """For the status line."""
+    stays: ClassVar[bool]
+    """Whether it is still there when its cells are written."""
 
     def __init__(self, cell: Cell, band: int) -> None:
         """`band` is how many rows of cells a band has."""
@@ -52,6 +58,11 @@ class Pixels(ABC):
         self._scaled = Scaled(smooth, MARGIN)
         self._bands: dict[int, bytes] = {}
         """What was sent of each."""
+        self.unfinished = False
+        """Whether `draw` is to be called once more for what is shown now."""
+        self._due: set[int] = set()
+        """The bands that may be others than what was sent of them."""
+        self._next = 0
         self._place = Pane(0, 0, 0, 0)
         self._size = (0, 0)
 
@@ -64,7 +75,10 @@ class Pixels(ABC):
         damage: Sequence[Box] | None = None,
     ) -> str:
         """What to write so that it is shown; `damage` is what has changed since the last time,
-        everything where it is not given."""
+        everything where it is not given.
+
+        What would take longer than SLICE is left for the next call: see `unfinished`.
+        """
         shown = self._window_of(canvas, pane, zoom, centre)
         columns = -(-shown.width // self.cell.width)
         rows = -(-shown.height // self.cell.height)
@@ -74,11 +88,14 @@ class Pixels(ABC):
         if (place, shown.size) != (self._place, self._size):
             written = self.erased()
             self._bands.clear()
+            self._due.clear()
         self.window, self._place, self._size = shown, place, shown.size
         areas = self._scaled.draw(canvas, shown, [canvas.box] if damage is None else damage)
         height = self.band * self.cell.height
-        touched = {n for area in areas for n in range(area[1] // height, -(-area[3] // height))}
-        return written + "".join(self._changed(touched))
+        self._due.update(
+            number for area in areas for number in range(area[1] // height, -(-area[3] // height))
+        )
+        return written + "".join(self._changed())
 
     def _window_of(
         self, canvas: Canvas, pane: Pane, zoom: float, centre: tuple[float, float]
@@ -90,12 +107,20 @@ class Pixels(ABC):
         x, y = shown.x // cell.width * cell.width, shown.y // cell.height * cell.height
         return replace(shown, x=x, y=y)
 
-    def _changed(self, touched: set[int]) -> Iterator[str]:
+    def _changed(self) -> Iterator[str]:
+        """Band by band, from where the last call has stopped; at least one that is due."""
         assert self._scaled.image
-        place = self._place
-        for number in range(-(-place.rows // self.band)):
-            if number in self._bands and number not in touched:
+        place, end = self._place, monotonic() + SLICE
+        count = -(-place.rows // self.band)
+        self.unfinished = some = False
+        for number in ((self._next + step) % count for step in range(count)):
+            if number in self._bands and number not in self._due:
                 continue
+            if some and monotonic() > end:
+                self.unfinished, self._next = True, number
+                return
+            some = True
+            self._due.discard(number)
             first = number * self.band
             rows = min(self.band, place.rows - first)
             # What is below or beside the picture is black.
@@ -110,6 +135,7 @@ class Pixels(ABC):
                 self._bands[number] = data
                 where = f"\x1b[{place.top + first + 1};{place.left + 1}H"
                 yield f"\x1b7{where}{self.sent(number, band, place.columns, rows)}\x1b8"
+        self._next = 0
 
     @abstractmethod
     def sent(self, number: int, band: Image, columns: int, rows: int) -> str:
@@ -119,9 +145,13 @@ class Pixels(ABC):
     def erased(self) -> str:
         """What to write so that nothing of it is left, and only cells are seen."""
 
-    @abstractmethod
     def clear(self) -> str:
         """What to write before other cells are shown in its place; all is sent the next time."""
+        gone = self.erased() if self.stays else ""
+        self._bands.clear()
+        self._due.clear()
+        self.unfinished = False
+        return gone
 
     def painted_over(self, rows: range) -> bool:
         """These rows of the terminal's cells were written; whether that has hidden anything."""

@@ -32,6 +32,7 @@ class Sixel(Pixels):
     """The bands of one pane; each is as high as both cells and sixels end together."""
 
     name = "sixel graphics"
+    stays = False
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell, LINES // gcd(cell.height, LINES))
@@ -46,11 +47,6 @@ class Sixel(Pixels):
             f"\x1b7\x1b[{place.top + row + 1};{place.left + 1}H\x1b[{place.columns}X\x1b8"
             for row in range(place.rows)
         )
-
-    def clear(self) -> str:
-        """The cells that come hide it."""
-        self._bands.clear()
-        return ""
 
     def painted_over(self, rows: range) -> bool:
         place = self._place

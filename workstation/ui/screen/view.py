@@ -26,6 +26,8 @@ BUTTONS = {1: 0, 2: 1, 3: 2}
 """Textual's number of a button: its bit."""
 POINTED = 1 / 30
 """Seconds between two drawings of the guest's own pointer."""
+REST = 0.01
+"""Seconds in which keys are taken before the rest of a picture in pixels is written."""
 PANNED = 0.25
 """Share of the pane that a step moves on."""
 
@@ -77,6 +79,12 @@ class GuestView(Widget, can_focus=True):
         """After the cells: the pixels lie over them."""
         if self.look and self.screen.is_active:  # not below a dialog
             self._write(self.drawing.graphics(self.look, Pane(*self.region)))
+            if self.drawing.pixels and self.drawing.pixels.unfinished:
+                self._rest.resume()
+
+    def _write_rest(self) -> None:
+        self._rest.pause()
+        self._write_graphics()
 
     def take_graphics_away(self) -> None:
         """Nothing else would: images stay when what is around them is drawn anew."""
@@ -90,6 +98,7 @@ class GuestView(Widget, can_focus=True):
 
     def on_mount(self) -> None:
         self._later = self.set_interval(LOOK_AGAIN, self._look_now, pause=True)
+        self._rest = self.set_interval(REST, self._write_rest, pause=True)
         self._moving = self.set_interval(POINTED, self._show_pointer, pause=True)
 
     def _look_now(self) -> None:
