@@ -16,10 +16,10 @@ from workstation.core.provision import seed
 from workstation.core.settings import load_settings
 from workstation.core.store import Store
 from workstation.errors import HostError, NotFoundError
-from workstation.model.host import HostFacts
+from workstation.model.host import FirmwareFiles, HostFacts
 from workstation.model.layer import Head
 from workstation.model.machine import Definition
-from workstation.model.profile import Accelerator, Firmware, Forward, Share
+from workstation.model.profile import Accelerator, Firmware, Forward, Profile, Share
 from workstation.paths import MONITORS, MachinePaths, Paths
 from workstation.qemu import line_log, secrets, virtiofs
 from workstation.qemu.argv import Launch
@@ -47,7 +47,7 @@ def prepared(
         listeners = _listen(machine, definition, sockets)
         listeners |= cables(paths, definition, sockets)
         helpers = _pairs(definition, sockets, listeners)
-        with_uefi = profile.boot.firmware is not Firmware.BIOS
+        firmware = _firmware(facts, profile)
         drives = tuple(
             heads.chain_of(machine, store, head, f"drive{number}")
             for number in range(len(profile.drives))
@@ -67,10 +67,8 @@ def prepared(
             kernel=_pinned(machine.kernel) if profile.boot.kernel else None,
             initrd=_initrd(machine) if profile.boot.initrd else None,
             ignition=_if_there(seed.ignition(machine)),
-            firmware=find_firmware(facts, profile.boot.firmware, profile.machine.type)
-            if with_uefi
-            else None,
-            nvram=heads.chain_of(machine, store, head, "nvram") if with_uefi else (),
+            firmware=firmware,
+            nvram=heads.chain_of(machine, store, head, "nvram") if firmware else (),
             forwards=free_forwards(profile.networks),
             shares=tuple(_directory(share.path) for share in profile.shares),
             helpers=helpers,
@@ -125,6 +123,13 @@ def _pipe(closed: ExitStack) -> tuple[int, int]:
     for end in ends:
         closed.callback(os.close, end)
     return ends
+
+
+def _firmware(facts: HostFacts, profile: Profile) -> FirmwareFiles | None:
+    """The UEFI that it boots by; None for a BIOS, which QEMU has. Raises HostError without one."""
+    if profile.boot.firmware is Firmware.BIOS:
+        return None
+    return find_firmware(facts, profile.boot.firmware, profile.machine.type)
 
 
 def _printed(store: Store, head: Head) -> Path | None:
