@@ -27,7 +27,7 @@ test: setup-dev
 	$(PYTHON) -m pytest $(SPREAD) -m "not long" $(ARGS)
 
 test-long: setup-dev
-	$(PYTHON) -m pytest $(SPREAD) $(ARGS)
+	WORKSTATION_OTHER_EXAMPLES=1 $(PYTHON) -m pytest $(SPREAD) $(ARGS)
 
 torture: setup-dev
 	$(PYTHON) -m pytest tests/test_torture.py -m long -rP $(ARGS)

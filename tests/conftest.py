@@ -25,11 +25,15 @@ from workstation.paths import MachinePaths, Paths
 from workstation.qemu import procfs
 from workstation.qemu.blockdev import DiskFile
 
-# A busy computer is no fault of the code's: no example has a deadline.
+# A busy computer is no fault of the code's: no example has a deadline. The quick suite says the
+# same twice of the same code; the long one tries other examples each time.
 hypothesis.settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "ours",
+    deadline=None,
+    derandomize=not os.environ.get("WORKSTATION_OTHER_EXAMPLES"),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.load_profile("patient")
+hypothesis.settings.load_profile("ours")
 
 # Whoever runs us in the background may have it ignored, and what we start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

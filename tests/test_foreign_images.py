@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import subprocess
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -367,6 +368,18 @@ def small_images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         samples.qemu_img("convert", "-f", "raw", "-O", driver, *options, source, path)
         found.append(path)
     return found
+
+
+def test_what_is_too_short_for_its_end_is_refused(small_images: list[Path], tmp_path: Path) -> None:
+    """Also where there is something before it, as in a package, which is never read as its own."""
+    for number, image in enumerate(small_images):
+        for length in (1, 79, 511, 600, 1023):
+            path = tmp_path / f"{number}-{length}"
+            path.write_bytes(bytes(2048) + image.read_bytes()[:length])
+            with Piece(path) as whole, closing(whole.part("part", 2048, length)) as piece:
+                assert piece.read(-512, 512) == b""
+                with suppress(InvalidError):
+                    assert examine(piece).size > 0
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

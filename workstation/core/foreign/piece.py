@@ -43,9 +43,16 @@ class Piece:
         return made
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes from there on, fewer at its end."""
-        length = max(0, min(length, self.size - offset))
+        """Bytes from there on: fewer at its end, and none where that is before its beginning."""
+        length = max(0, min(length, self.size - offset)) if offset >= 0 else 0
         return os.pread(self.descriptor, length, self.offset + offset) if length else b""
+
+    def exactly(self, offset: int, length: int) -> bytes:
+        """All of those bytes; raises InvalidError where it has not that many."""
+        data = self.read(offset, length)
+        if len(data) < length:
+            raise InvalidError(f"{self.name} ends too early", hint="copy it anew")
+        return data
 
     def node(self) -> Node:
         """What QEMU opens: the descriptor, so that no name is ever taken for something else.

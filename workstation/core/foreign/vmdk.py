@@ -24,14 +24,14 @@ _MOST_DESCRIPTOR = 2**20
 
 def check_vmdk(piece: Piece, size: int) -> None:
     """Raises InvalidError unless the image is one file, without a parent, and says so itself."""
-    header = SPARSE_HEADER.unpack(piece.read(0, SPARSE_HEADER.size))
+    header = SPARSE_HEADER.unpack(piece.exactly(0, SPARSE_HEADER.size))
     capacity, at, length = header[3], header[5], header[6]
     if not capacity or capacity * 512 != size:
         raise _elsewhere(piece)
     text = piece.read(at * 512, min(length * 512, _MOST_DESCRIPTOR)).partition(b"\0")[0]
     _check_descriptor(piece, text.decode("latin-1").lower(), capacity)
     if header[9] == GD_AT_END:
-        footer = SPARSE_HEADER.unpack(piece.read(piece.size - 1024, SPARSE_HEADER.size))
+        footer = SPARSE_HEADER.unpack(piece.exactly(piece.size - 1024, SPARSE_HEADER.size))
         # All but the flags of an unclean end and the directories' places is the same.
         if footer[3:8] != header[3:8] or footer[13] != header[13]:
             raise InvalidError(f"the beginning and the end of {piece.name} contradict each other")

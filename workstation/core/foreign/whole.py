@@ -88,9 +88,9 @@ def _ends(table: array[int], bits: int, version: int) -> Iterator[int]:
 
 def check_vmdk(piece: Piece) -> None:
     """Every grain begins within the file; of a stream, its end was looked at before."""
-    header = SPARSE_HEADER.unpack(piece.read(0, SPARSE_HEADER.size))
+    header = SPARSE_HEADER.unpack(piece.exactly(0, SPARSE_HEADER.size))
     if header[9] == GD_AT_END:
-        header = SPARSE_HEADER.unpack(piece.read(piece.size - 1024, SPARSE_HEADER.size))
+        header = SPARSE_HEADER.unpack(piece.exactly(piece.size - 1024, SPARSE_HEADER.size))
     capacity, grain, entries, directory = header[3], header[4], header[7], header[9]
     if not grain or not 0 < entries <= 512:
         raise InvalidError(f"{piece.name} has tables of {entries} entries, which is not possible")
