@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from workstation.core.create import pin
+from workstation.core.machine.create import pin
 from workstation.model.host import FirmwareFiles, HostFacts
 from workstation.model.machine import Definition
 from workstation.model.profile import Accelerator, Cdrom, Drive, Firmware, Profile, Share

@@ -16,9 +16,9 @@ import hypothesis
 import pytest
 
 from tests import pictures
-from workstation.core import heads
 from workstation.core.images import Images
-from workstation.core.store import Store
+from workstation.core.layers import heads
+from workstation.core.layers.store import Store
 from workstation.core.workstation import Workstation
 from workstation.model.profile import Profile
 from workstation.paths import MachinePaths, Paths

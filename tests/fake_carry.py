@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.fake_layers import NOW
+from workstation.core.bundle.estimate import Estimate
 from workstation.core.bundle.export import Exported, Wish
 from workstation.core.bundle.inspection import Report
 from workstation.core.bundle.reader import Bundle
-from workstation.core.carry import Carry, Imported
-from workstation.core.estimate import Estimate
+from workstation.core.bundle.verbs import Carry, Imported
 from workstation.core.foreign.adopt import Imported as Adopted
 from workstation.core.foreign.look import Looked
 from workstation.core.foreign.recognise import Kind
 from workstation.core.foreign.station import Foreign
-from workstation.core.inplace import InPlace, Opened, Place
-from workstation.core.settle import Settled
+from workstation.core.inplace.settle import Settled
+from workstation.core.inplace.verbs import InPlace, Opened, Place
 from workstation.errors import LockedError, NotFoundError, UsageError
 from workstation.model.bundle import CarriedMachine, Manifest, StoredFile, StoredLayer
 from workstation.model.events import MachineChanged

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from workstation.core.session import Display, Link, Session
+from workstation.core.serial.session import Display, Link, Session
 
 
 class FakeSession(Session):

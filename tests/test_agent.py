@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import Shell
 from tests.test_guest import boot, small
-from workstation.core import agent
-from workstation.core.machine import Machine
+from workstation.core.guest import agent
+from workstation.core.machine.machine import Machine
 from workstation.core.workstation import Workstation
 from workstation.errors import BusyError, MonitorError, WaitTimeoutError
 from workstation.model.events import Event, Logged

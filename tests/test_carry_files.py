@@ -14,9 +14,9 @@ import pytest
 
 from tests.conftest import overlay, tiny
 from tests.laptops import laptop, other_home
-from workstation.core import heads
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.reader import open_bundle
+from workstation.core.layers import heads
 from workstation.core.workstation import Workstation
 from workstation.errors import (
     BusyError,

@@ -27,7 +27,7 @@ PROGRAM = """
 import asyncio, os, random, shutil, subprocess, sys
 from pathlib import Path
 from workstation.core.bundle.reader import open_bundle
-from workstation.core.collect import collect
+from workstation.core.layers.collect import collect
 from workstation.core.workstation import Workstation
 from workstation.errors import WorkstationError
 from workstation.paths import Paths

@@ -15,7 +15,7 @@ from tests.conftest import tiny
 from tests.laptops import other_home
 from tests.test_carry_files import CLUSTER, NOTHING, disk, expected, left, put
 from workstation.core.bundle.reader import open_bundle
-from workstation.core.collect import collect
+from workstation.core.layers.collect import collect
 from workstation.core.workstation import Workstation
 from workstation.model.bundle import CHUNK
 from workstation.model.host import Level

@@ -21,11 +21,11 @@ from tests.laptops import at, laptop, other_home
 from tests.test_carry_files import NOTHING, SECRET, disk, expected, left, made, put
 from tests.test_guest import awake
 from tests.test_layers import recall, remember, with_disk
-from workstation.core import library
 from workstation.core.bundle import receive
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.receive import Received
-from workstation.core.carry import Imported
+from workstation.core.bundle.verbs import Imported
+from workstation.core.library import library
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, InvalidError, UsageError, WorkstationError
 from workstation.model.bundle import CHUNK, StoredFile

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Shell, eventually, tiny
 from tests.test_guest import awake, fetch, free_port, small
-from workstation.core.verbs import log_tail
+from workstation.core.machine.verbs import log_tail
 from workstation.core.workstation import Workstation
 from workstation.errors import MonitorError, NotAllowedError, NotFoundError, UsageError
 from workstation.model.change import Effect, When
@@ -316,7 +316,7 @@ async def test_what_qemu_refuses_changes_nothing(
     await station.start("one")
     text, before = station.definition_text("one"), station.view("one").forwards
     # Somebody takes the port between our look and QEMU's.
-    monkeypatch.setattr("workstation.core.forwards.is_free", lambda *_: True)
+    monkeypatch.setattr("workstation.core.machine.forwards.is_free", lambda *_: True)
     with socket.create_server(("127.0.0.1", 0)) as other:
         setting = f"networks[0].forwards=['{other.getsockname()[1]}:80']"
         with pytest.raises(MonitorError, match="Could not set up"):

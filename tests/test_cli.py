@@ -20,7 +20,7 @@ from workstation import errors
 from workstation.cli import main
 from workstation.cli.grammar import COMMANDS, EPILOG, FAMILIES
 from workstation.cli.parser import Command, Grammar, parse
-from workstation.core.lock import MachineLock
+from workstation.core.machine.lock import MachineLock
 from workstation.core.workstation import Workstation
 from workstation.paths import Paths
 

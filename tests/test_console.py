@@ -15,8 +15,9 @@ import pytest
 from pydantic import ValidationError
 
 from tests.conftest import eventually, tiny
-from workstation.core import console, serial
-from workstation.core.leave_key import Leaving
+from workstation.core.serial import console
+from workstation.core.serial import log as serial
+from workstation.core.serial.leave_key import Leaving
 from workstation.errors import BusyError, HostError, MonitorError, NotAllowedError
 from workstation.model.machine import State
 from workstation.model.settings import Settings

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workstation.core.escapes import STRING_LIMIT, Filter, Plain
+from workstation.core.serial.escapes import STRING_LIMIT, Filter, Plain
 
 PIECES = st.lists(
     st.one_of(

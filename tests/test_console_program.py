@@ -16,7 +16,7 @@ import pytest
 from tests.bench.terminal import Terminal
 from tests.conftest import ENVIRON, eventually
 from tests.test_guest import awake, small
-from workstation.core import serial
+from workstation.core.serial import log as serial
 from workstation.core.terminal.emulator import Emulator
 from workstation.core.workstation import Workstation
 

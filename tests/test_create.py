@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import base, chain, tiny
-from workstation.core.create import create_machine, pin
+from workstation.core.machine.create import create_machine, pin
 from workstation.errors import HostError, InvalidError, NotFoundError, UsageError, WorkstationError
 from workstation.model.host import HostFacts
 from workstation.model.machine import Definition

@@ -5,7 +5,7 @@ import pytest
 from tests.test_console_program import window
 from tests.test_debian_guest import PATIENCE, Root, debian
 from tests.test_screen import ABSOLUTE, KEY, LEFT_BUTTON, Watched, listen, until_event
-from workstation.core.agent import talking
+from workstation.core.guest.agent import talking
 from workstation.core.workstation import Workstation
 from workstation.ui.screen.pointer import Pointer
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Shell, base, eventually, overlay, tiny
-from workstation.core.verbs import log_tail
+from workstation.core.machine.verbs import log_tail
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, LaunchError, UsageError
 from workstation.model.machine import State

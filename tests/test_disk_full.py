@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import Shell, chain, eventually, tiny
 from tests.test_guest import boot, small
-from workstation.core import heads
+from workstation.core.layers import heads
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, WorkstationError
 from workstation.model.host import Level

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from workstation.core import doctor
-from workstation.core.doctor_report import as_data, report
+from workstation.core.host import doctor
+from workstation.core.host.doctor_report import as_data, report
 from workstation.model.host import Finding, FirmwareFiles, HostFacts, Level
 from workstation.paths import Paths
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import tiny
-from workstation.core.verbs import log_tail
+from workstation.core.machine.verbs import log_tail
 from workstation.core.workstation import Workstation
 from workstation.errors import WorkstationError
 from workstation.model.profile import Profile

@@ -16,8 +16,8 @@ import pytest
 from tests import foreign_samples as samples
 from tests.conftest import base, end_machines, eventually, tiny
 from workstation.cli.grammar import carry
-from workstation.core import media
 from workstation.core.foreign import send
+from workstation.core.host import media
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, NotFoundError, UsageError, WorkstationError
 from workstation.model.events import Activity, Event

@@ -127,7 +127,7 @@ async def test_two_screens_show_what_a_command_line_does(
 HOLD = """
 import sys
 from pathlib import Path
-from workstation.core.lock import MachineLock
+from workstation.core.machine.lock import MachineLock
 from workstation.paths import MachinePaths
 with MachineLock(MachinePaths(Path(sys.argv[1]), Path(sys.argv[2])), "backup", "another program"):
     print("held", flush=True)

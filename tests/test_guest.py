@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from tests.conftest import Shell, eventually, tiny
-from workstation.core import serial
+from workstation.core.serial import log as serial
 from workstation.core.workstation import Workstation
 from workstation.model.machine import State
 from workstation.model.profile import Profile

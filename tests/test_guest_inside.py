@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from tests.test_agent import OPEN, FakeMonitor, fake, line
-from workstation.core import agent
-from workstation.core.guest import facts, files, hosts, ports, run, ssh, still
+from workstation.core.guest import agent, facts, files, hosts, ports, run, ssh, still
 from workstation.core.guest.copying import parse
 from workstation.core.guest.hosts import Door
-from workstation.core.machine import Machine
+from workstation.core.machine.machine import Machine
 from workstation.errors import HostError, MonitorError, UsageError, WaitTimeoutError
 from workstation.model.events import Event, Logged
 from workstation.model.guest import GuestFacts, Ran

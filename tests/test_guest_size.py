@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from workstation.core import guest_size
+from workstation.core.serial import guest_size
 from workstation.paths import MachinePaths, Paths
 
 

@@ -14,7 +14,7 @@ from tests.test_cli import Said
 from workstation.core.images import Images
 from workstation.core.images.catalog import load
 from workstation.core.images.keep import How
-from workstation.core.store import Store
+from workstation.core.layers.store import Store
 from workstation.core.workstation import Workstation
 from workstation.errors import InvalidError, NotFoundError, UsageError
 from workstation.model.image import Kind

@@ -12,8 +12,9 @@ import pytest
 from tests.conftest import Shell, eventually
 from tests.laptops import bundle, laptop, made, other_home, whole
 from tests.test_layers import recall, remember
-from workstation.core import heads, links
 from workstation.core.bundle.reader import open_bundle
+from workstation.core.inplace import links
+from workstation.core.layers import heads
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, InvalidError, NotFoundError, UsageError
 from workstation.model.host import Level

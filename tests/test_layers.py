@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Shell, eventually, tiny
 from tests.test_guest import awake, small
-from workstation.core import heads, resume
+from workstation.core.layers import heads, resume
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, NotFoundError, UsageError
 from workstation.model.host import Level

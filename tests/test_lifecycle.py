@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from tests.conftest import eventually, overlay, tiny
-from workstation.core import run
-from workstation.core.lock import MachineLock
+from workstation.core.machine import run
+from workstation.core.machine.lock import MachineLock
 from workstation.core.workstation import Workstation
 from workstation.errors import (
     BusyError,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import eventually
-from workstation.core import serial
+from workstation.core.serial import log as serial
 from workstation.qemu import line_log
 
 SEGMENT = 10_000

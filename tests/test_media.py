@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workstation.core import media
+from workstation.core.host import media
 from workstation.errors import HostError
 
 MOUNTINFO = """\

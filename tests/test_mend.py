@@ -9,10 +9,11 @@ import sys
 import pytest
 
 from tests.conftest import chain, eventually, overlay, tiny
-from workstation.core import freeze, heads, lock, mend, mending, moves
-from workstation.core.create import write_definition
-from workstation.core.machine import Machine
-from workstation.core.store import Store
+from workstation.core.layers import freeze, heads, mend, mending, moves
+from workstation.core.layers.store import Store
+from workstation.core.machine import lock
+from workstation.core.machine.create import write_definition
+from workstation.core.machine.machine import Machine
 from workstation.core.workstation import Workstation
 from workstation.errors import BusyError, InvalidError, NotFoundError, WorkstationError
 from workstation.model.machine import State

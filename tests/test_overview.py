@@ -11,7 +11,8 @@ import pytest
 from watchdog.observers.api import BaseObserver
 
 from tests.conftest import tiny
-from workstation.core import condition, overview
+from workstation.core.library import overview
+from workstation.core.machine import condition
 from workstation.core.workstation import Workstation
 from workstation.model.machine import State
 from workstation.paths import Paths
@@ -131,6 +132,6 @@ async def test_what_the_watching_stumbles_over_at_its_end_is_no_ones_error(
         BaseObserver.stop(observer)
         raise KeyError("a directory that was found twice")
 
-    monkeypatch.setattr("workstation.core.watch.Observer.stop", stumble)
+    monkeypatch.setattr("workstation.core.library.watch.Observer.stop", stumble)
     async with Workstation(paths) as station:
         assert station.machines == {}

@@ -15,9 +15,9 @@ import yaml
 from pycdlib import PyCdlib
 
 from tests.conftest import tiny
-from workstation.core import freeze, mend
 from workstation.core.bundle.strip import stripped
-from workstation.core.machine import Machine
+from workstation.core.layers import freeze, mend
+from workstation.core.machine.machine import Machine
 from workstation.core.provision import cloud, keys, passwords, seed
 from workstation.core.provision.cloud import Supplies
 from workstation.core.workstation import Workstation

@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.conftest import eventually, tiny
 from tests.test_carry_attacks import bundle, image
 from tests.test_inplace import monitor, pull
-from workstation.core import media, pulled
 from workstation.core.bundle.keys import fingerprint
-from workstation.core.media import Medium
-from workstation.core.repoint import point_again
+from workstation.core.host import media
+from workstation.core.host.media import Medium
+from workstation.core.inplace import pulled
+from workstation.core.inplace.repoint import point_again
 from workstation.core.workstation import Workstation
 from workstation.errors import OvercommitError, UsageError
 from workstation.model.machine import State

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import eventually, tiny
-from workstation.core import line
-from workstation.core.session import Link, Session, overlap
+from workstation.core.serial import line
+from workstation.core.serial.session import Link, Session, overlap
 from workstation.model.machine import State
 from workstation.paths import MachinePaths, Paths
 
@@ -103,8 +103,8 @@ class Play:
 @pytest.fixture
 async def play(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Play]:
     resumed = SimpleNamespace(resumed=lambda machine: machine.resumed)
-    monkeypatch.setattr("workstation.core.session.ready", resumed)
-    monkeypatch.setattr("workstation.core.session.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("workstation.core.serial.session.ready", resumed)
+    monkeypatch.setattr("workstation.core.serial.session.RETRY_SECONDS", 0.05)
     play = Play(paths.machine("one"))
     await play.start()
     running = asyncio.create_task(play.session.run(play))
@@ -138,7 +138,7 @@ async def test_a_guest_that_prints_while_one_connects_is_shown_once(play: Play) 
 async def test_a_long_log_is_shown_from_a_whole_line_on(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workstation.core.session.REPLAYED", 20)
+    monkeypatch.setattr("workstation.core.serial.session.REPLAYED", 20)
     play.log(b"x" * 100 + b"\x1b[3")
     play.log(b"1m cut\r\nwhole line\r\n$ ")
     _, writer = await play.guest()
@@ -301,7 +301,7 @@ async def test_a_guest_without_an_agent_is_not_waited_for(
         assert command == "query-chardev"
         return [{"label": "agent", "frontend-open": listens}]
 
-    monkeypatch.setattr("workstation.core.session.guest_size.tell", tell)
+    monkeypatch.setattr("workstation.core.serial.session.guest_size.tell", tell)
     monitor = SimpleNamespace(execute=execute)
     machine: Any = SimpleNamespace(name="one", paths=paths.machine("one"), monitor=monitor)
     assert await Session(machine).tell_size(100, 29) is listens

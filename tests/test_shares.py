@@ -8,8 +8,7 @@ import pytest
 
 from tests.test_agent import OPEN, fake
 from tests.test_guest_inside import Running, agent_of, b64
-from workstation.core import agent
-from workstation.core.guest import shares
+from workstation.core.guest import agent, shares
 from workstation.core.guest.shares import Mounted, mounts, put_away
 from workstation.errors import NotAllowedError
 from workstation.paths import MachinePaths

@@ -22,7 +22,8 @@ import pytest
 
 from tests.conftest import ENVIRON, Shell, end_machines, eventually
 from tests.test_guest import boot, small
-from workstation.core import heads, serial
+from workstation.core.layers import heads
+from workstation.core.serial import log as serial
 from workstation.core.workstation import Workstation
 from workstation.model.host import Level
 from workstation.model.machine import State

@@ -11,11 +11,11 @@ from textual.widgets import Button, Checkbox, Input
 from tests.fake_carry import CARD, HERE, SIGNER, STICK, report
 from tests.fakes import FakeWorkstation, library, opened, shown, until
 from tests.test_ui_layers import closed, dialog
+from workstation.core.bundle.estimate import Estimate
 from workstation.core.bundle.vault import SHORTEST
-from workstation.core.estimate import Estimate
 from workstation.core.foreign.look import Looked
 from workstation.core.foreign.recognise import Kind
-from workstation.core.media import Medium
+from workstation.core.host.media import Medium
 from workstation.errors import HostError, LockedError, OvercommitError, UsageError
 from workstation.model.profile import Profile
 from workstation.ui.app import WorkstationApp

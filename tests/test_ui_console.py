@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from tests.fake_session import FakeSession
 from tests.fakes import FakeWorkstation, library, opened, shown, until
-from workstation.core.session import Link
+from workstation.core.serial.session import Link
 from workstation.model.events import MachineRemoved
 from workstation.model.machine import State
 from workstation.model.settings import Settings

@@ -24,8 +24,8 @@ from tests.fakes import (
     until,
 )
 from tests.pictures import Compare
-from workstation.core.estimate import Estimate
-from workstation.core.session import Link
+from workstation.core.bundle.estimate import Estimate
+from workstation.core.serial.session import Link
 from workstation.errors import InvalidError, LaunchError
 from workstation.model.events import Activity
 from workstation.model.host import Finding, HostFacts, Level

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import tiny
-from workstation.core import usb
+from workstation.core.host import usb
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, NotFoundError
 from workstation.model.change import When

@@ -16,7 +16,7 @@
         exit              QEMU's exit status (written by the witness)
         qemu.log          QEMU's own words
         serial/           what the guest printed on its serial line (qemu/line_log.py)
-    $XDG_DATA_HOME/workstation/layers/ID/        frozen layers (core/store.py)
+    $XDG_DATA_HOME/workstation/layers/ID/        frozen layers (core/layers/store.py)
     $XDG_DATA_HOME/workstation/ssh_config        for ssh's Include: the machines as its hosts
     $XDG_DATA_HOME/workstation/bundles/ID.json   where a bundle lies that is used in place
     $XDG_DATA_HOME/workstation/making, trash     machines half made, half deleted: never listed

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.fakes import FakeWorkstation, profile
-from workstation.core.session import Session
+from workstation.core.serial.session import Session
 from workstation.model.machine import MachineView, State
 from workstation.paths import Paths
 from workstation.ui import run

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench.home import Home, home
 from tests.bench.measure import Clock, Figure, in_turns
 from tests.bench.qmp import Plain
-from workstation.core import run
+from workstation.core.machine import run
 from workstation.core.workstation import Workstation
 
 NAME = "vm-000"

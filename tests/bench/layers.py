@@ -19,8 +19,8 @@ from tests.bench.measure import Clock, Figure, Series, in_turns
 from tests.bench.qmp import Plain
 from tests.conftest import Shell
 from tests.test_guest import small
-from workstation.core import run
 from workstation.core.images import Images
+from workstation.core.machine import run
 from workstation.core.workstation import Workstation
 from workstation.model.profile import Profile
 from workstation.paths import Paths

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from workstation.core.bundle.export import Exported, Wish
     from workstation.core.bundle.inspection import Closed, Report
     from workstation.core.bundle.reader import Bundle
-    from workstation.core.carry import Imported
+    from workstation.core.bundle.verbs import Imported
 
 PIPE = "-"
 

@@ -87,7 +87,7 @@ def _row(number: int, asked: Forward, got: Forward | None) -> dict[str, Any]:
 
 def usb_list(call: "Call") -> None:
     """What is plugged in to this computer."""
-    from workstation.core.usb import plugged_in
+    from workstation.core.host.usb import plugged_in
 
     devices = plugged_in()
     if call.json:

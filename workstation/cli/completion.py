@@ -16,13 +16,13 @@ def show(call: "Call") -> None:
 
 
 def machine_names() -> list[str]:
-    from workstation.core.names import names
+    from workstation.core.library.names import names
 
     return names(Paths.from_environment())
 
 
 def tags() -> list[str]:
-    from workstation.core.overview import rows
+    from workstation.core.library.overview import rows
     from workstation.roots import Roots
 
     return sorted({tag for row in rows(Roots()) for tag in row["tags"]})
@@ -37,7 +37,7 @@ def snapshots(name: str) -> list[str]:
     import json
     from contextlib import suppress
 
-    from workstation.core.overview import rows
+    from workstation.core.library.overview import rows
     from workstation.roots import Roots
 
     paths, found = Paths.from_environment(), set[str]()
@@ -68,6 +68,6 @@ def recipes() -> list[str]:
 
 def usb_kinds() -> list[str]:
     """What is plugged in, as `VENDOR:PRODUCT`."""
-    from workstation.core.usb import plugged_in
+    from workstation.core.host.usb import plugged_in
 
     return [device.kind for device in plugged_in()]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from workstation.cli.machines import wait_for_guest
 from workstation.cli.station import report, station
-from workstation.core.library import check_new_name
+from workstation.core.library.library import check_new_name
 from workstation.core.making.answers import Answers, apply, start_from
 from workstation.core.workstation import Workstation
 from workstation.errors import UsageError

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from workstation.cli.showing import as_data
 from workstation.cli.station import station
 from workstation.cli.trouble import complain, warn
-from workstation.core.names import find
+from workstation.core.library.names import find
 from workstation.errors import HostError, InvalidError
 from workstation.model.machine import MachineView
 from workstation.paths import Paths

@@ -45,7 +45,7 @@ def _as_data(name: str, ran: Ran) -> dict[str, object]:
 
 def _show(data: bytes, stream: object) -> None:
     """The bytes as they are; on a terminal only what can do no harm there."""
-    from workstation.core.escapes import Filter
+    from workstation.core.serial.escapes import Filter
 
     written = stream.buffer  # type: ignore[attr-defined]
     if stream.isatty():  # type: ignore[attr-defined]

@@ -5,8 +5,8 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
-from workstation.core.doctor import findings
-from workstation.core.doctor_report import as_data, report
+from workstation.core.host.doctor import findings
+from workstation.core.host.doctor_report import as_data, report
 from workstation.errors import HostError
 from workstation.model.host import Level
 from workstation.paths import Paths

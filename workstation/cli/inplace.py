@@ -10,7 +10,7 @@ from workstation.cli import passphrase
 from workstation.cli.carry import asked_for_memory
 from workstation.cli.showing import as_data, reachable
 from workstation.cli.station import station
-from workstation.core.names import find
+from workstation.core.library.names import find
 from workstation.core.workstation import Workstation
 from workstation.errors import InvalidError, UsageError
 from workstation.model.text import safe_line
@@ -19,7 +19,7 @@ from workstation.paths import Paths
 
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
-    from workstation.core.inplace import Opened
+    from workstation.core.inplace.verbs import Opened
 
 
 def open_(call: "Call") -> None:

@@ -10,8 +10,8 @@ from workstation.cli.machines import confirmed
 from workstation.cli.showing import as_data
 from workstation.cli.station import report, station
 from workstation.cli.table import table
-from workstation.core.layers import Entry
-from workstation.core.names import find
+from workstation.core.layers.verbs import Entry
+from workstation.core.library.names import find
 from workstation.core.workstation import Workstation
 from workstation.model.units import format_size
 from workstation.paths import Paths

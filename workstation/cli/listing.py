@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from workstation.cli.table import table
-from workstation.core import overview
+from workstation.core.library import overview
 from workstation.roots import Roots
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from workstation.cli import passphrase
 from workstation.cli.station import station
 from workstation.core.bundle.unlocked import Keyring
-from workstation.core.names import find
+from workstation.core.library.names import find
 from workstation.core.workstation import Workstation
 from workstation.errors import LockedError, UsageError
 from workstation.model.text import safe_line

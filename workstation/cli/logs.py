@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workstation.core.escapes import Plain
-from workstation.core.names import find
-from workstation.core.serial import follow, since
+from workstation.core.library.names import find
+from workstation.core.serial.escapes import Plain
+from workstation.core.serial.log import follow, since
 from workstation.errors import UsageError
 from workstation.model.text import safe
 from workstation.paths import Paths

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from workstation.cli.station import report, station
 from workstation.cli.streams import interactive
-from workstation.core.names import find
+from workstation.core.library.names import find
 from workstation.core.workstation import Workstation
 from workstation.errors import UsageError
 from workstation.model.machine import State
@@ -113,7 +113,7 @@ def network(call: "Call") -> None:
 
 def console(call: "Call") -> None:
     """The serial line, in this terminal."""
-    from workstation.core.console import attach
+    from workstation.core.serial.console import attach
 
     async def act() -> str:
         async with station("console", call.name) as found:

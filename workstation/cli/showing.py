@@ -15,7 +15,7 @@ from workstation.paths import Paths
 
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
-    from workstation.core.layers import Layers
+    from workstation.core.layers.verbs import Layers
 
 _WEB_PORTS = (80, 3000, 5000, 8000, 8080)
 """Ports in a guest behind which there is most likely a page."""

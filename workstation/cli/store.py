@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 from workstation.cli.station import station
-from workstation.core.check import Checked
+from workstation.core.layers.check import Checked
 from workstation.errors import InvalidError
 from workstation.model.host import Level
 from workstation.model.text import safe_line

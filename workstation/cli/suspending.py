@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from workstation.cli.showing import as_data, reachable
 from workstation.cli.station import station
 from workstation.cli.trouble import complain
-from workstation.core import names
+from workstation.core.library import names
 from workstation.core.workstation import Workstation
 from workstation.errors import UsageError, WorkstationError
 from workstation.model.machine import MachineView, State, Verb

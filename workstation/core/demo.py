@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from workstation.core import names, serial
+from workstation.core.library import names
+from workstation.core.serial import log as serial
 from workstation.model.machine import State, Verb
 
 if TYPE_CHECKING:

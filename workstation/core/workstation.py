@@ -10,25 +10,29 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from workstation.core import admission, library, ready, serial, verbs
 from workstation.core.activities import Activities, Progress
 from workstation.core.change.room import Changes
-from workstation.core.collect import collect_quietly
-from workstation.core.create import create_machine
 from workstation.core.demo import run_demo
-from workstation.core.fitting import check_drives, fit
-from workstation.core.fleet import Fleet
 from workstation.core.foreign.station import Foreign
 from workstation.core.guest import wait
 from workstation.core.guest.room import Guests
+from workstation.core.host import admission
 from workstation.core.images import Images
-from workstation.core.layers import Layers
-from workstation.core.machine import Machine
+from workstation.core.layers.collect import collect_quietly
+from workstation.core.layers.fitting import check_drives, fit
+from workstation.core.layers.mending import Mending
+from workstation.core.layers.verbs import Layers
+from workstation.core.library import library
+from workstation.core.library.fleet import Fleet
+from workstation.core.machine import verbs
+from workstation.core.machine.create import create_machine
+from workstation.core.machine.machine import Machine
+from workstation.core.machine.sampling import Sampling
 from workstation.core.making.room import Making
-from workstation.core.mending import Mending
-from workstation.core.sampling import Sampling
 from workstation.core.screen.room import Screens
-from workstation.core.session import Session
+from workstation.core.serial import log as serial
+from workstation.core.serial import ready
+from workstation.core.serial.session import Session
 from workstation.core.settings import load_settings, save_theme
 from workstation.errors import InvalidError
 from workstation.model.events import (
@@ -48,8 +52,8 @@ from workstation.qemu.accel import VARIABLE, Choice, choose_accelerator
 from workstation.qemu.host import probe
 
 if TYPE_CHECKING:
-    from workstation.core.carry import Carry
-    from workstation.core.inplace import InPlace
+    from workstation.core.bundle.verbs import Carry
+    from workstation.core.inplace.verbs import InPlace
 
 LOG_KEPT = 1000
 
@@ -133,7 +137,7 @@ class Workstation:
             task.cancel()
 
     def _watch(self) -> None:
-        from workstation.core.watch import Watch
+        from workstation.core.library.watch import Watch
 
         self._stack.enter_context(Watch(self.paths.machines, self._fleet.touched))
 
@@ -220,7 +224,7 @@ class Workstation:
 
     async def findings(self) -> list[Finding]:
         """What `workstation doctor` says."""
-        from workstation.core.doctor import findings
+        from workstation.core.host.doctor import findings
 
         return await findings(self.paths)
 
@@ -327,14 +331,14 @@ class Workstation:
     @cached_property
     def carry(self) -> "Carry":
         """Machines in one file: export, import, inspect, trust."""
-        from workstation.core.carry import Carry
+        from workstation.core.bundle.verbs import Carry
 
         return Carry(self)
 
     @cached_property
     def inplace(self) -> "InPlace":
         """Bundles used where they lie: open, settle in."""
-        from workstation.core.inplace import InPlace
+        from workstation.core.inplace.verbs import InPlace
 
         return InPlace(self)
 

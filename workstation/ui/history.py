@@ -29,7 +29,7 @@ from workstation.ui.widgets.lines import Bar, Lines
 from workstation.ui.widgets.screen_picture import ScreenPicture
 
 if TYPE_CHECKING:
-    from workstation.core.layers import Entry
+    from workstation.core.layers.verbs import Entry
     from workstation.core.workstation import Workstation
     from workstation.model.events import Activity
     from workstation.model.machine import MachineView

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from workstation.errors import WorkstationError
 
 if TYPE_CHECKING:
-    from workstation.core.layers import Entry
+    from workstation.core.layers.verbs import Entry
     from workstation.core.workstation import Workstation
 
 IMAGES = "images"

@@ -7,10 +7,10 @@ by it, and only where it trusts the signer.
 
 from collections.abc import Mapping
 
-from workstation.core import heads
 from workstation.core.bundle.export import Plan
 from workstation.core.bundle.source import SourceLayer
-from workstation.core.store import Store
+from workstation.core.layers import heads
+from workstation.core.layers.store import Store
 from workstation.model.bundle import Manifest, StoredLayer
 
 

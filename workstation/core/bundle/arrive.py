@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workstation.core import digests, heads, library
 from workstation.core.bundle import chunks, verify
 from workstation.core.bundle import origin as origins
 from workstation.core.bundle.chunks import Workers
@@ -18,7 +17,9 @@ from workstation.core.bundle.reader import Bundle
 from workstation.core.bundle.receive import Received
 from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.verify import Piece
-from workstation.core.store import Store
+from workstation.core.layers import digests, heads
+from workstation.core.layers.store import Store
+from workstation.core.library import library
 from workstation.errors import InvalidError, NotFoundError
 from workstation.model.bundle import CHUNK, Content, Manifest, StoredFile, StoredLayer
 from workstation.model.layer import Layer

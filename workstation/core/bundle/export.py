@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from workstation import __version__
-from workstation.core import heads
 from workstation.core.bundle import chunks, pipe, target
 from workstation.core.bundle.pack import Packer
 from workstation.core.bundle.source import SourceLayer
@@ -19,6 +18,7 @@ from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.work import Told
 from workstation.core.bundle.writer import BundleWriter
+from workstation.core.layers import heads
 from workstation.errors import UsageError
 from workstation.model.bundle import CarriedMachine, Lock, Manifest, NeededLayer, StoredLayer
 

@@ -3,12 +3,12 @@
 import asyncio
 from pathlib import Path
 
-from workstation.core import heads
 from workstation.core.activities import Progress
 from workstation.core.bundle.source import SourceLayer
 from workstation.core.bundle.strip import stripped
+from workstation.core.layers import heads
+from workstation.core.layers.store import Store
 from workstation.core.room import IN_THE_LIBRARY, check_room
-from workstation.core.store import Store
 from workstation.model.host import HostFacts
 from workstation.model.layer import Layer, LayerFile
 from workstation.qemu import image, qcow2

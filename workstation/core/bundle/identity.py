@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from workstation.core import names
-from workstation.core.create import with_new_macs
-from workstation.core.library import check_new_name
+from workstation.core.library import names
+from workstation.core.library.library import check_new_name
+from workstation.core.machine.create import with_new_macs
 from workstation.errors import WorkstationError
 from workstation.model.bundle import CarriedMachine
 from workstation.model.machine import Definition

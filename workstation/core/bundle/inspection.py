@@ -9,9 +9,9 @@ from workstation.core.bundle import verify
 from workstation.core.bundle.keys import Keys
 from workstation.core.bundle.reader import Bundle
 from workstation.core.bundle.strip import stripped
-from workstation.core.forwards import free_forwards
-from workstation.core.resume import obstacles
-from workstation.core.store import Store
+from workstation.core.layers.resume import obstacles
+from workstation.core.layers.store import Store
+from workstation.core.machine.forwards import free_forwards
 from workstation.errors import HostError, WorkstationError
 from workstation.model.bundle import NVRAM, Manifest
 from workstation.model.host import Finding, HostFacts, Level

@@ -7,14 +7,16 @@ have (a kernel, mostly) is copied once.
 from contextlib import ExitStack
 from pathlib import Path
 
-from workstation.core import carried, digests, library, links
 from workstation.core.bundle import arrive
 from workstation.core.bundle import origin as origins
 from workstation.core.bundle.arrive import Arrival, Ready
 from workstation.core.bundle.origin import Origin
 from workstation.core.bundle.reader import Bundle
-from workstation.core.links import Link
-from workstation.core.store import Store
+from workstation.core.inplace import carried, links
+from workstation.core.inplace.links import Link
+from workstation.core.layers import digests
+from workstation.core.layers.store import Store
+from workstation.core.library import library
 from workstation.errors import InvalidError
 from workstation.model.bundle import Content, StoredFile, StoredLayer, staying_disks
 from workstation.model.layer import Layer

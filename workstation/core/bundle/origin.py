@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from workstation.core import atomic
 from workstation.core.bundle.keys import Keys
-from workstation.core.store import ORIGIN, Store
+from workstation.core.layers.store import ORIGIN, Store
 from workstation.errors import InvalidError
 from workstation.model.profile import Section
 

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 
-from workstation.core import heads, library
 from workstation.core.activities import Progress
 from workstation.core.bundle import arrive, identity, linking
 from workstation.core.bundle import origin as origins
@@ -14,10 +13,12 @@ from workstation.core.bundle.identity import Settled
 from workstation.core.bundle.origin import Origin
 from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.work import in_thread
-from workstation.core.create import write_definition
-from workstation.core.moves import stand_on
+from workstation.core.layers import heads
+from workstation.core.layers.moves import stand_on
+from workstation.core.layers.store import Store
+from workstation.core.library import library
+from workstation.core.machine.create import write_definition
 from workstation.core.room import IN_THE_LIBRARY, check_room
-from workstation.core.store import Store
 from workstation.model.bundle import CarriedMachine
 from workstation.model.layer import Head, History
 from workstation.model.machine import Definition

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from workstation.core import digests, heads, moves
 from workstation.core.bundle import anew, arrive, source, target
 from workstation.core.bundle.export import Plan, Wish, carried
 from workstation.core.bundle.keys import Keys
@@ -13,7 +12,8 @@ from workstation.core.bundle.origin import may_load
 from workstation.core.bundle.reader import Bundle, Known, open_bundle
 from workstation.core.bundle.source import SourceLayer
 from workstation.core.bundle.vault import Vault
-from workstation.core.store import Store
+from workstation.core.layers import digests, heads, moves
+from workstation.core.layers.store import Store
 from workstation.errors import InvalidError, UsageError
 from workstation.model.layer import History, Layer
 from workstation.model.machine import Definition

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workstation.core import holes
 from workstation.core.bundle import chunks, reader, seal, tape
 from workstation.core.bundle.chunks import Workers
 from workstation.core.bundle.pipe import Intake, Told
+from workstation.core.layers import holes
 from workstation.core.room import check_room
 from workstation.errors import InvalidError, UsageError
 from workstation.model.bundle import BLOCK, CHUNK, Content, StoredFile

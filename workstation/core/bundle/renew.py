@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from workstation.core import atomic, heads, moves, names, verbs
+from workstation.core import atomic
 from workstation.core.activities import Progress
 from workstation.core.bundle import arrive, identity, place
 from workstation.core.bundle.arrive import Arrival
@@ -18,10 +18,13 @@ from workstation.core.bundle.origin import Origin
 from workstation.core.bundle.reader import Bundle
 from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.work import in_thread
-from workstation.core.machine import Machine
-from workstation.core.mend import mend
+from workstation.core.layers import heads, moves
+from workstation.core.layers.mend import mend
+from workstation.core.layers.store import Store
+from workstation.core.library import names
+from workstation.core.machine import verbs
+from workstation.core.machine.machine import Machine
 from workstation.core.room import IN_THE_LIBRARY, check_room
-from workstation.core.store import Store
 from workstation.errors import UsageError, WorkstationError
 from workstation.model.bundle import CarriedMachine
 from workstation.model.layer import Head, History

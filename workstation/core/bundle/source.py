@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workstation.core import heads
 from workstation.core.bundle import chunks, verify
 from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.verify import Piece
-from workstation.core.store import Store
+from workstation.core.layers import heads
+from workstation.core.layers.store import Store
 from workstation.errors import InvalidError
 from workstation.model.bundle import CHUNK, MOST_LAYERS, Content, NeededLayer, StoredFile
 from workstation.model.layer import Layer

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from workstation.core import atomic, media
+from workstation.core import atomic
 from workstation.core.bundle import reader
 from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.writer import BundleWriter
+from workstation.core.host import media
 from workstation.core.room import check_room
 from workstation.errors import BusyError, HostError, UsageError
 from workstation.model.bundle import Lock

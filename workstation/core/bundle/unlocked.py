@@ -8,8 +8,9 @@ there, and it is gone with the session. Where it is not memory, each command ask
 from contextlib import suppress
 from pathlib import Path
 
-from workstation.core import atomic, media
+from workstation.core import atomic
 from workstation.core.bundle.vault import Vault
+from workstation.core.host import media
 from workstation.paths import Paths
 
 _here: dict[Path, Vault] = {}

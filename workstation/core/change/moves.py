@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from workstation.core import heads, run, usb
 from workstation.core.change.difference import taken_over
-from workstation.core.forwards import placed
+from workstation.core.host import usb
 from workstation.core.images import Images
-from workstation.core.machine import Machine
+from workstation.core.layers import heads
+from workstation.core.machine import run
+from workstation.core.machine.forwards import placed
+from workstation.core.machine.machine import Machine
 from workstation.errors import NotAllowedError
 from workstation.model.change import When
 from workstation.model.events import Severity

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from workstation.core import atomic, heads, in_force, verbs
+from workstation.core import atomic
 from workstation.core.change.difference import difference, taken_over, value_at
 from workstation.core.change.moves import Guest, Move, Words, keeps_hardware, move_of
-from workstation.core.create import pin
-from workstation.core.fitting import check_drives, fit
-from workstation.core.freeze import monitor_of
-from workstation.core.machine import Machine
-from workstation.core.mend import mend
+from workstation.core.layers import heads
+from workstation.core.layers.fitting import check_drives, fit
+from workstation.core.layers.freeze import monitor_of
+from workstation.core.layers.mend import mend
+from workstation.core.machine import in_force, verbs
+from workstation.core.machine.create import pin
+from workstation.core.machine.machine import Machine
 from workstation.errors import InvalidError, NotAllowedError, NotFoundError, UsageError
 from workstation.model.change import Effect, When
 from workstation.model.host import HostFacts

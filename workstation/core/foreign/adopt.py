@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workstation.core import atomic, library, names
-from workstation.core.create import create_machine
+from workstation.core import atomic
 from workstation.core.foreign.described import Described, Medium, plain_name, to_profile
 from workstation.core.foreign.headers import examine
 from workstation.core.foreign.limits import limits
 from workstation.core.foreign.piece import Piece
 from workstation.core.foreign.recognise import Kind, recognise
 from workstation.core.foreign.sources import Source, source_of, told_more
+from workstation.core.layers.store import Store
+from workstation.core.library import library, names
+from workstation.core.machine.create import create_machine
 from workstation.core.room import IN_THE_LIBRARY, check_room
-from workstation.core.store import Store
 from workstation.errors import NotFoundError, UsageError, WorkstationError
 from workstation.model.host import HostFacts
 from workstation.model.layer import Layer, LayerFile

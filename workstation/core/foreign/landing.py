@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from workstation.core import atomic, library, media
+from workstation.core import atomic
+from workstation.core.host import media
+from workstation.core.library import library
 from workstation.core.room import check_room
 from workstation.errors import HostError, NotFoundError, UsageError
 from workstation.model.units import format_size

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from workstation.core import library, media
 from workstation.core.foreign.landing import check_fits, landing
 from workstation.core.foreign.libvirt_write import write_libvirt
 from workstation.core.foreign.ova import pack
 from workstation.core.foreign.ovf_write import PackedDisk, write_ovf
+from workstation.core.host import media
+from workstation.core.layers.store import Store
+from workstation.core.library import library
 from workstation.core.room import IN_THE_LIBRARY, check_room
-from workstation.core.store import Store
 from workstation.errors import UsageError
 from workstation.model.host import HostFacts
 from workstation.model.layer import Layer

@@ -64,9 +64,9 @@ class Foreign:
         A machine that runs is frozen first, without its memory, and goes on meanwhile; with a
         `tag`, it is that snapshot which is written.
         """
-        from workstation.core import moves
         from workstation.core.foreign.landing import check_target
         from workstation.core.foreign.send import Sender
+        from workstation.core.layers import moves
 
         station, layers, place = self._station, self._station.layers, _place(target)
         machine = station.machine(name)

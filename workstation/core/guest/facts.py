@@ -5,7 +5,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
-from workstation.core.agent import Agent
+from workstation.core.guest.agent import Agent
 from workstation.errors import MonitorError
 from workstation.model.guest import GuestFacts
 from workstation.model.text import safe_line

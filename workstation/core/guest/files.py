@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workstation.core.agent import Agent
+from workstation.core.guest.agent import Agent
 from workstation.errors import HostError, MonitorError
 
 PIECE = 32 * 1024

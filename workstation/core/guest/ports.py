@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 
-from workstation.core.machine import Machine
+from workstation.core.machine.machine import Machine
 from workstation.errors import NotAllowedError
 from workstation.model.profile import Forward
 from workstation.qemu.monitor import Monitor

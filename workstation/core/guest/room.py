@@ -6,11 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workstation.core import names
-from workstation.core.agent import asking
 from workstation.core.guest import facts, files, hosts, ports, run, ssh, wait
+from workstation.core.guest.agent import asking
 from workstation.core.guest.copying import Copy
 from workstation.core.guest.hosts import SUFFIX, Door
+from workstation.core.library import names
 from workstation.core.provision import firstboot
 from workstation.core.provision.firstboot import FirstBoots
 from workstation.errors import HostError, NotFoundError, UsageError, WorkstationError

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from workstation.core.agent import Agent, asking
-from workstation.core.machine import Machine
+from workstation.core.guest.agent import Agent, asking
+from workstation.core.machine.machine import Machine
 from workstation.errors import MonitorError, UsageError, WaitTimeoutError, WorkstationError
 from workstation.model.guest import Ran
 from workstation.model.text import safe_line

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from workstation.core.agent import asking
 from workstation.core.guest import files
+from workstation.core.guest.agent import asking
 from workstation.core.guest.run import run
-from workstation.core.in_force import in_force
-from workstation.core.machine import Machine
+from workstation.core.machine.in_force import in_force
+from workstation.core.machine.machine import Machine
 from workstation.errors import NotAllowedError, WorkstationError
 from workstation.model.events import Severity
 from workstation.model.text import safe_line

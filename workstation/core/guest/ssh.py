@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from workstation.core import atomic, run
-from workstation.core.agent import asking
+from workstation.core import atomic
 from workstation.core.guest import files, hosts, ports
+from workstation.core.guest.agent import asking
 from workstation.core.guest.hosts import SUFFIX, Door
-from workstation.core.machine import Machine
+from workstation.core.machine import run
+from workstation.core.machine.machine import Machine
 from workstation.core.provision.keys import is_public
 from workstation.errors import HostError, WorkstationError
 from workstation.model.profile import Forward

@@ -7,8 +7,8 @@ whoever finds the move cut off lets them go.
 
 import asyncio
 
-from workstation.core.agent import Agent, listens, talking
-from workstation.core.machine import Machine
+from workstation.core.guest.agent import Agent, listens, talking
+from workstation.core.machine.machine import Machine
 from workstation.errors import MonitorError, WaitTimeoutError, WorkstationError
 from workstation.model.events import Severity
 

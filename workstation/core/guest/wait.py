@@ -5,11 +5,11 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from workstation.core import ready
-from workstation.core.agent import asking
 from workstation.core.guest import ports
-from workstation.core.machine import Machine
+from workstation.core.guest.agent import asking
+from workstation.core.machine.machine import Machine
 from workstation.core.provision import firstboot, seed
+from workstation.core.serial import ready
 from workstation.errors import (
     LaunchError,
     MonitorError,

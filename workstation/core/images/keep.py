@@ -5,10 +5,10 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workstation.core import library
 from workstation.core.images.look import look
 from workstation.core.images.workshop import forget_download, take_away
 from workstation.core.imaging.manifest import digest
+from workstation.core.library import library
 from workstation.errors import NotFoundError, UsageError, WorkstationError
 from workstation.qemu import qcow2
 

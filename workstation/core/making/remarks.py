@@ -10,9 +10,10 @@ from typing import Literal
 
 import psutil
 
-from workstation.core import admission, library
-from workstation.core.forwards import is_free
+from workstation.core.host import admission
 from workstation.core.images import Images
+from workstation.core.library import library
+from workstation.core.machine.forwards import is_free
 from workstation.core.making import supplies
 from workstation.core.provision import keys
 from workstation.errors import OvercommitError, WorkstationError

@@ -12,11 +12,11 @@ How that is known:
 import asyncio
 from contextlib import suppress
 
-from workstation.core import serial
-from workstation.core.agent import Agent, asking
-from workstation.core.machine import Machine
+from workstation.core.guest.agent import Agent, asking
+from workstation.core.machine.machine import Machine
 from workstation.core.provision import cloud, seed
 from workstation.core.provision.seed import Seed
+from workstation.core.serial import log as serial
 from workstation.errors import BusyError, MonitorError, WorkstationError
 from workstation.model.events import Severity
 from workstation.model.provision import Answers

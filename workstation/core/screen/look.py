@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
-from workstation.core import run
-from workstation.core.machine import Machine
+from workstation.core.machine import run
+from workstation.core.machine.machine import Machine
 from workstation.core.screen.glyphs import TextScreen
 from workstation.core.screen.keys import Stroke
 from workstation.core.screen.layouts import pressed, typed

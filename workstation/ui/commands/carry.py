@@ -12,7 +12,7 @@ from workstation.ui.commands.base import Command, MachineCommand
 
 if TYPE_CHECKING:
     from workstation.core.bundle.inspection import Report
-    from workstation.core.inplace import Opened
+    from workstation.core.inplace.verbs import Opened
     from workstation.core.workstation import Workstation
     from workstation.model.machine import MachineView
     from workstation.ui.desk import Desk

@@ -75,7 +75,7 @@ async def loses(desk: Desk, station: Workstation, view: MachineView, title: str,
 
     `doing` is the button's word. Nothing is asked where nothing would be lost.
     """
-    from workstation.core.layers import DISCARDED_AT_LEAST
+    from workstation.core.layers.verbs import DISCARDED_AT_LEAST
     from workstation.ui.dialogs.choose import Answer, Choose
 
     lost = await asyncio.to_thread(station.layers.written, view.name)

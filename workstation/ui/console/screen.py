@@ -11,8 +11,8 @@ from textual import events, getters, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from workstation.core.guest_size import command
-from workstation.core.session import Link, Session
+from workstation.core.serial.guest_size import command
+from workstation.core.serial.session import Link, Session
 from workstation.core.terminal.look import Look as Looked
 from workstation.model.text import safe_line
 from workstation.ui.commands.base import Command, bindings

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from workstation.core.session import Link
+from workstation.core.serial.session import Link
 from workstation.model.text import safe_line
 from workstation.ui.guest_keys import hints
 from workstation.ui.looks import look_of

@@ -23,8 +23,8 @@ from workstation.ui.widgets.lines import plain_title
 from workstation.ui.widgets.tick import Tick
 
 if TYPE_CHECKING:
-    from workstation.core.estimate import Estimate
-    from workstation.core.inplace import Place
+    from workstation.core.bundle.estimate import Estimate
+    from workstation.core.inplace.verbs import Place
     from workstation.core.workstation import Workstation
 
 ENDING = ".vmbundle"

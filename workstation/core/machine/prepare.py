@@ -1,0 +1,258 @@
+"""What one start of a machine takes from the host: sockets, ports, files, helper processes."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from workstation.core.images import Images
+from workstation.core.lan.plug import cables
+from workstation.core.layers import heads
+from workstation.core.layers.store import Store
+from workstation.core.machine.forwards import free_forwards
+from workstation.core.provision import seed
+from workstation.core.settings import load_settings
+from workstation.errors import HostError, NotFoundError
+from workstation.model.host import FirmwareFiles, HostFacts
+from workstation.model.layer import Head
+from workstation.model.machine import Definition
+from workstation.model.profile import Accelerator, Firmware, Forward, Profile, Share
+from workstation.paths import MONITORS, MachinePaths, Paths
+from workstation.qemu import line_log, secrets, virtiofs
+from workstation.qemu.argv import Launch
+from workstation.qemu.firmware import find_firmware
+
+
+@contextmanager
+def prepared(
+    paths: Paths,
+    machine: MachinePaths,
+    definition: Definition,
+    facts: HostFacts,
+    accelerator: Accelerator,
+    store: Store,
+) -> Iterator[Launch]:
+    """Everything a launch needs; our copies of its sockets are closed at the end."""
+    if not facts.qemu:
+        raise HostError("QEMU is not installed", hint="workstation doctor says what to install")
+    profile = definition.profile
+    images = Images(paths)
+    paths.check_socket_paths(machine.name)
+    head = heads.read_history(machine).head
+    _fresh_runtime(machine)
+    with ExitStack() as sockets:
+        listeners = _listen(machine, definition, sockets)
+        listeners |= cables(paths, definition, sockets)
+        helpers = _pairs(definition, sockets, listeners)
+        firmware = _firmware(facts, profile)
+        drives = tuple(
+            heads.chain_of(machine, store, head, f"drive{number}")
+            for number in range(len(profile.drives))
+        )
+        read = (file for chain in drives for file in chain)
+        yield Launch(
+            paths=machine,
+            definition=definition,
+            facts=facts,
+            accelerator=accelerator,
+            drives=drives,
+            secrets=sockets.enter_context(secrets.handed(read)),
+            discs=seed.discs(
+                machine,
+                tuple(images.resolve(one.image) if one.image else None for one in profile.cdroms),
+            ),
+            kernel=_pinned(machine.kernel) if profile.boot.kernel else None,
+            initrd=_initrd(machine) if profile.boot.initrd else None,
+            ignition=_if_there(seed.ignition(machine)),
+            firmware=firmware,
+            nvram=heads.chain_of(machine, store, head, "nvram") if firmware else (),
+            forwards=free_forwards(profile.networks),
+            shares=tuple(_directory(share.path) for share in profile.shares),
+            helpers=helpers,
+            printed=_printed(store, head),
+            log_size=load_settings(paths).serial_log,
+            listeners=listeners,
+        )
+
+
+def _fresh_runtime(machine: MachinePaths) -> None:
+    shutil.rmtree(machine.runtime, ignore_errors=True)
+    machine.runtime.mkdir(mode=0o700)
+
+
+def _listen(machine: MachinePaths, definition: Definition, sockets: ExitStack) -> dict[str, int]:
+    """Sockets that listen before QEMU starts: whoever connects waits, nobody polls."""
+    places = {f"monitor{number}": machine.monitor(number) for number in range(MONITORS)}
+    if definition.profile.devices.serial:
+        places["serial"] = machine.serial
+    if definition.profile.devices.agent:
+        places["agent"] = machine.agent
+    listeners = {}
+    for name, path in places.items():
+        listener = sockets.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(1)
+        listeners[name] = listener.fileno()
+    return listeners
+
+
+def _pairs(definition: Definition, sockets: ExitStack, ours: dict[str, int]) -> dict[str, int]:
+    """Connected pairs: QEMU's ends are added to `ours`, the helpers' are returned."""
+    profile = definition.profile
+    served = any(share.mode == "virtiofs" for share in profile.shares)
+    passts = [f"net{n}" for n, one in enumerate(profile.networks) if one.mode == "passt"]
+    helped = profile.devices.tpm or served or passts
+    tpm = ["tpm"] if profile.devices.tpm else []
+    names = [*(["leash"] if helped else []), *tpm, *passts]
+    theirs = {}
+    for name in names:
+        one, other = map(sockets.enter_context, socket.socketpair())
+        ours[name], theirs[name] = one.fileno(), other.fileno()
+    if profile.devices.serial:
+        theirs["serial-log"], ours["serial-log"] = _pipe(sockets)
+    return theirs
+
+
+def _pipe(closed: ExitStack) -> tuple[int, int]:
+    """Where to read and where to write."""
+    ends = os.pipe()
+    for end in ends:
+        closed.callback(os.close, end)
+    return ends
+
+
+def _firmware(facts: HostFacts, profile: Profile) -> FirmwareFiles | None:
+    """The UEFI that it boots by; None for a BIOS, which QEMU has. Raises HostError without one."""
+    if profile.boot.firmware is Firmware.BIOS:
+        return None
+    return find_firmware(facts, profile.boot.firmware, profile.machine.type)
+
+
+def _printed(store: Store, head: Head) -> Path | None:
+    """What the guest had said whose memory lies in the layer below."""
+    if not head.layer or head.resume != "layer":
+        return None
+    return _if_there(store.directory(head.layer) / heads.PRINTED)
+
+
+def _initrd(machine: MachinePaths) -> Path:
+    return _if_there(seed.initrd(machine)) or _pinned(machine.initrd)
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if path.exists() else None
+
+
+def _pinned(path: Path) -> Path:
+    if path.exists():
+        return path
+    raise NotFoundError(
+        f"{path} is missing: the machine boots it", hint="make the machine anew from its profile"
+    )
+
+
+def _directory(written: str) -> Path:
+    path = Path(written).expanduser()
+    if not path.is_dir():
+        raise NotFoundError(f"the shared directory {path} is not there", hint="make it first")
+    return path.resolve()
+
+
+def start_helpers(launch: Launch) -> None:
+    """Start what QEMU talks to besides us; each ends when QEMU does, or did not even start."""
+    if launch.profile.devices.serial:
+        # Not beside QEMU, which would be quicker: a front-end may be killed right behind its start.
+        _keep_log(launch)
+    if launch.profile.devices.tpm:
+        _start_swtpm(launch)
+    networks = zip(launch.profile.networks, launch.forwards, strict=True)
+    for number, (network, forwards) in enumerate(networks):
+        if network.mode == "passt":
+            _start_passt(launch, f"net{number}", forwards)
+    shares = zip(launch.profile.shares, launch.shares, strict=True)
+    for number, (share, directory) in enumerate(shares):
+        if share.mode == "virtiofs":
+            _start_virtiofsd(launch, f"share{number}", share, directory)
+
+
+def _keep_log(launch: Launch) -> None:
+    if launch.incoming is None:
+        line_log.begin_anew(launch.paths.serial_log)
+    elif launch.printed and not line_log.segments(launch.paths.serial_log):
+        line_log.begin_with(launch.printed, launch.paths.serial_log)
+    line_log.keep(launch.helpers["serial-log"], launch.paths.serial_log, launch.log_size)
+
+
+_HELPERS_SOCKET = 4
+
+_LEASHED = """\
+exec 3<&1 4<&0 </dev/null >&2
+("$@" 3<&- & exec 4<&-; read -r _ <&3; kill $!) &
+"""
+"""Runs the helper until the leash (standard output) ends, with QEMU, its last holder. What is
+standard input becomes the helper's socket; nobody else may hold it, or its end goes unnoticed."""
+
+
+def _start(launch: Launch, argv: list[str], channel: int, log: Path, cwd: Path) -> None:
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)) as words:
+        subprocess.run(
+            ["/bin/sh", "-c", _LEASHED, "leash", *argv],
+            stdin=channel,
+            stdout=launch.helpers["leash"],
+            stderr=words,
+            cwd=cwd,
+            start_new_session=True,
+            umask=0o077,
+            check=True,
+        )
+
+
+def _start_swtpm(launch: Launch) -> None:
+    state = launch.paths.tpm_state
+    state.mkdir(mode=0o700, exist_ok=True)
+    # Its options cannot hold a path with a comma, so they hold no path at all.
+    argv = [launch.facts.swtpm, "socket", "--tpm2", "--terminate",
+            "--tpmstate", "dir=.", "--ctrl", f"type=unixio,clientfd={_HELPERS_SOCKET}"]  # fmt: skip
+    _start(launch, argv, launch.helpers["tpm"], launch.paths.tpm_log, state)
+
+
+def _start_passt(launch: Launch, name: str, forwards: tuple[Forward, ...]) -> None:
+    program = launch.facts.passt
+    if not program:
+        raise HostError(
+            f"“{launch.paths.name}” has a network of mode passt, and passt is not installed",
+            hint="install the package passt, or set the network's mode to user",
+        )
+    argv = [program, "--foreground", "--quiet", f"--fd={_HELPERS_SOCKET}"]
+    for option, protocol in (("--tcp-ports", "tcp"), ("--udp-ports", "udp")):
+        ports = [_passt_port(one) for one in forwards if one.protocol == protocol]
+        argv += [word for port in ports or ["none"] for word in (option, port)]
+    log = launch.paths.data / f"{name}.log"
+    _start(launch, argv, launch.helpers[name], log, Path("/"))
+
+
+def _passt_port(forward: Forward) -> str:
+    """As passt(1) writes it."""
+    host, guest = ([port for port, _ in forward.pairs()], [port for _, port in forward.pairs()])
+    return f"{forward.address}/{host[0]}-{host[-1]}:{guest[0]}-{guest[-1]}"
+
+
+def _start_virtiofsd(launch: Launch, name: str, share: Share, directory: Path) -> None:
+    program = launch.facts.virtiofsd
+    if trouble := virtiofs.trouble(program, writable=share.writable):
+        raise HostError(
+            f"the share “{share.tag}” wants virtiofs, and {trouble}",
+            hint="set the share's mode to 9p, or install virtiofsd 1.10 or newer",
+        )
+    argv = [program, f"--shared-dir={directory}", f"--fd={_HELPERS_SOCKET}"]
+    argv += [] if share.writable else ["--readonly"]
+    # It listens on a socket that is there before it starts, as QEMU's own do.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(launch.paths.share_socket(name)))
+        listener.listen(1)
+        log = launch.paths.data / f"{name}.log"
+        _start(launch, argv, listener.fileno(), log, Path("/"))
