@@ -16,7 +16,7 @@ from tests.conftest import overlay, tiny
 from tests.laptops import laptop, other_home
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.reader import open_bundle
-from workstation.core.layers import heads
+from workstation.core.layers import digests, heads
 from workstation.core.workstation import Workstation
 from workstation.errors import (
     BusyError,
@@ -179,6 +179,24 @@ async def test_a_second_export_adds_what_is_new(
     came = await laptop.carry.import_file(file)
     assert came.layers == 2
     assert disk(laptop, "one")[CLUSTER : 2 * CHUNK] == expected(1)[CLUSTER:]
+
+
+async def test_an_export_takes_the_digests_of_what_it_froze(
+    station: Workstation, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads all of it anyway: nobody does so a second time."""
+    await made(station, 1)
+    await station.layers.take_digests()
+    put(station, "one", 2)
+    read, of_file = [], digests.of_file
+    monkeypatch.setattr(digests, "of_file", lambda path: read.append(path) or of_file(path))
+    await station.carry.export("one", file)
+    store = station.layers.store
+    top = store.directory(station.layers.names_of("one").head.layer or "")
+    known = store.digests(top.name)
+    await station.layers.take_digests()
+    assert read == []
+    assert known == {"drive0.qcow2": of_file(top / "drive0.qcow2")}
 
 
 async def test_nothing_of_the_host_is_in_it(

@@ -57,6 +57,9 @@ if TYPE_CHECKING:
 
 LOG_KEPT = 1000
 
+_CALM_SECONDS = 0.5
+"""Until new layers are read for their digests: an export that made one takes them itself."""
+
 QUICKLY_READ = 256 * 2**20
 """Bytes of a layer that a command takes the digest of before it ends; larger ones wait for the
 screens, or for `workstation store check --repair`."""
@@ -160,6 +163,7 @@ class Workstation:
             if self.paths.bundles.is_dir():
                 await self.inplace.vigil.keep()
             await self._undigested.wait()
+            await asyncio.sleep(_CALM_SECONDS)
             self._undigested.clear()
 
     # -- telling ------------------------------------------------------------

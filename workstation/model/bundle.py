@@ -149,6 +149,10 @@ class StoredLayer(Section):
     def file(self, name: str) -> StoredFile | None:
         return next((file for file in self.files if file.name == name), None)
 
+    def contents(self) -> dict[str, Content]:
+        """What each of its files holds, by its name."""
+        return {file.name: Content(size=file.size, digests=file.digests) for file in self.files}
+
 
 class NeededLayer(Section):
     """A layer that is not in the bundle: whoever opens it must have it already."""

@@ -119,11 +119,7 @@ def _check_complete(manifest: Manifest) -> None:
 
 def same_as_here(store: Store, stored: StoredLayer) -> None:
     """Raise InvalidError unless the local layer of that id holds the same."""
-    _same(store, stored.layer, _contents(stored))
-
-
-def _contents(stored: StoredLayer) -> dict[str, Content]:
-    return {file.name: Content(size=file.size, digests=file.digests) for file in stored.files}
+    _same(store, stored.layer, stored.contents())
 
 
 def _same(store: Store, layer: Layer, contents: dict[str, Content]) -> None:
@@ -175,7 +171,7 @@ def copy(
                 copier.file(file, target)
                 copied[key] = target
             check_disks(stored.layer, directory)
-            contents = _contents(stored)
+            contents = stored.contents()
             digests.record(directory, contents)
             origins.write(directory, origin)
             store.describe(stored.layer, directory)

@@ -147,6 +147,7 @@ def _fill(
                         vault=plan.vault, work=plan.work)  # fmt: skip
         for source in plan.layers:
             stored[source.layer.id] = packer.pack(source)
+            source.learn(stored[source.layer.id])
     writer.seal(
         Manifest(
             id=identity,

@@ -52,7 +52,7 @@ def _linked(
     arrive.check_disks(stored.layer, directory)
     places = {file.name: [file.offset, file.size] for file in stored.files if file.name in stays}
     links.write(directory, Link(bundle.manifest.id, places))
-    contents = {file.name: Content(size=file.size, digests=file.digests) for file in stored.files}
+    contents = stored.contents()
     digests.record(directory, contents)
     origins.write(directory, origin)
     store.describe(stored.layer, directory)

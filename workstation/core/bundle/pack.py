@@ -92,7 +92,7 @@ class Packer:
             shrunk = self._shrunk(source, file, drives[file.name])
             if shrunk:
                 return shrunk
-        known = file.known or (_looked_at(file) if file.size <= _LOOKED_AT else None)
+        known = file.known or self._looked_at(file)
         there = self._there.get((known.size, known.digests)) if known else None
         if there and file.size:
             self._told(file.size)
@@ -101,6 +101,17 @@ class Packer:
         stored = self._compressed(layer, file) if packed else self._in_one_piece(layer, file)
         self._there[_key(stored)] = stored
         return stored
+
+    def _looked_at(self, file: SourceFile) -> Content | None:
+        """What it holds, if a file that is there holds the same."""
+        alike = [digests for size, digests in self._there if size == file.size <= _LOOKED_AT]
+        found = ""
+        for chunk in range(chunks_of(file.size)):
+            if not alike:
+                return None
+            found += hashlib.sha256(file.read(chunk)).hexdigest()
+            alike = [digests for digests in alike if digests.startswith(found)]
+        return Content(size=file.size, digests=found) if alike else None
 
     def _shrunk(self, source: SourceLayer, file: SourceFile, drive: str) -> StoredFile | None:
         """A disk packed so that QEMU reads it in place; None for one that is taken as it is."""
@@ -222,13 +233,6 @@ def _looked(file: SourceFile, chunk: int) -> int:
 
 def _key(file: StoredFile) -> tuple[int, str]:
     return file.size, file.digests
-
-
-def _looked_at(file: SourceFile) -> Content:
-    digests = [
-        hashlib.sha256(file.read(chunk)).hexdigest() for chunk in range(chunks_of(file.size))
-    ]
-    return Content(size=file.size, digests="".join(digests))
 
 
 def _batches(items: Iterator[_Read], count: int) -> Iterable[list[_Read]]:

@@ -5,7 +5,7 @@ A file that is open can be read to its end, whatever happens to its layer meanwh
 
 import os
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,10 +13,17 @@ from workstation.core.bundle import chunks, verify
 from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.verify import Piece
-from workstation.core.layers import heads
+from workstation.core.layers import digests, heads
 from workstation.core.layers.store import Store
 from workstation.errors import InvalidError
-from workstation.model.bundle import CHUNK, MOST_LAYERS, Content, NeededLayer, StoredFile
+from workstation.model.bundle import (
+    CHUNK,
+    MOST_LAYERS,
+    Content,
+    NeededLayer,
+    StoredFile,
+    StoredLayer,
+)
 from workstation.model.layer import Layer
 from workstation.qemu import qcow2
 
@@ -60,6 +67,8 @@ class SourceLayer:
     """The layer that it is to be a packed copy of."""
     bottom: frozenset[str] = frozenset()
     """The drives that nothing lies below."""
+    undigested: Path | None = None
+    """Its directory in the library, where nobody has looked yet what its files hold."""
 
     @property
     def size(self) -> int:
@@ -69,6 +78,12 @@ class SourceLayer:
         """What its drives hold, as far as that is known."""
         names = {file.name for file in self.layer.drives.values()}
         return {file.name: file.known for file in self.files if file.name in names and file.known}
+
+    def learn(self, stored: StoredLayer) -> None:
+        """What its files hold was seen while they were written: the library keeps that."""
+        if self.undigested:
+            with suppress(OSError):  # collected meanwhile, or no room: it is not needed for this
+                digests.record(self.undigested, stored.contents())
 
 
 def ordered(store: Store, roots: Iterable[str]) -> list[Layer]:
@@ -103,7 +118,11 @@ def hold(stack: ExitStack, store: Store, layer: Layer, *, memory: bool) -> Sourc
         for name in sorted(store.contents(layer.id))
         if name not in left
     )
-    return SourceLayer(changed, files, clean.left_out)
+    undigested = None if known or left else store.directory(layer.id)
+    if undigested:
+        store.being_digested.add(layer.id)
+        stack.callback(store.being_digested.discard, layer.id)
+    return SourceLayer(changed, files, clean.left_out, undigested=undigested)
 
 
 def _open(

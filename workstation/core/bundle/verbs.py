@@ -94,6 +94,7 @@ class Carry:
             writing = partial(export.write, plan, path, self.keys.own())
             with self._station.working(f"export {name}", unit="B") as progress:
                 written, size = await in_thread(writing, progress, plan.size)
+        await self._station.digest()
         medium = await asyncio.to_thread(media.medium_of, path)
         return self._exported(plan, path, written, size, medium)
 
@@ -105,6 +106,7 @@ class Carry:
             writing = partial(export.stream, plan, descriptor, self.keys.own())
             with self._station.working(f"export {name}", unit="B") as progress:
                 written = await in_thread(writing, progress, plan.size)
+        await self._station.digest()
         return self._exported(plan, None, written, written, None)
 
     def _exported(

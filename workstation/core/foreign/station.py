@@ -87,6 +87,7 @@ class Foreign:
                 definition = machine.definition.model_copy(update={"profile": profile})
                 sender = Sender(station.paths, facts, definition, layer, progress)
                 sent = await sender.send(place, kind)
+        await station.digest()
         return replace(sent, dropped=(*left_behind, *sent.dropped))
 
 

@@ -42,10 +42,10 @@ def take(store: Store, layer: str) -> dict[str, Content]:
 
 
 def record(directory: Path, found: dict[str, Content]) -> None:
-    """Keep what is known of a layer's files."""
+    """Keep what is known of a layer's files; what a crash takes of it is taken again."""
     target = directory / DIGESTS
     text = TypeAdapter(dict[str, Content]).dump_json(found).decode()
-    atomic.write(target, text)
+    atomic.write(target, text, lasting=False)
     target.chmod(0o400)
 
 

@@ -71,6 +71,8 @@ class Store:
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
         self._known: dict[str, Layer] = {}
+        self.being_digested: set[str] = set()
+        """Layers that an export of this program reads, which takes their digests as it goes."""
 
     def directory(self, layer: str) -> Path:
         return self.paths.layers / layer

@@ -107,7 +107,10 @@ class Layers:
         """Freeze the machine as it is now; a running guest goes on."""
         moves.check_new_tag(name, self.names_of(name), tag)
         moves.check_note(note)
-        return await self._freeze(name, freeze.Wish(tag, note, memory), f"snapshot {name} {tag}")
+        wish = freeze.Wish(tag, note, memory)
+        layer = await self._freeze(name, wish, f"snapshot {name} {tag}")
+        await self._station.digest()
+        return layer
 
     async def _freeze(self, name: str, wish: freeze.Wish, title: str) -> Layer:
         station, machine = self._station, self._station.machine(name)
@@ -127,7 +130,6 @@ class Layers:
             else:
                 layer = await freeze.freeze_at_rest(machine, self.store, wish)
         self._warn_of_length(name, layer)
-        await station.digest()
         return layer
 
     def _warn_of_length(self, name: str, layer: Layer) -> None:
@@ -234,6 +236,7 @@ class Layers:
             await moves.clone(
                 station.paths, self.store, facts, layer, new, tag=tag, copying=copying
             )
+        await station.digest()
         await asyncio.to_thread(hosts.hand_on, station.paths, name, new)
         if station.view(name).unfinished:
             station.machine(new).log(hosts.not_set_up(name), Severity.WARNING)
@@ -242,7 +245,8 @@ class Layers:
     async def present(self, name: str, note: str, *, memory: bool) -> Layer:
         """A layer of the machine as it is: the one it stands on, if nothing was written since.
 
-        Otherwise it is frozen into one that has that note and no name.
+        Otherwise it is frozen into one that has that note and no name. Whoever asks sees to its
+        digests (`Workstation.digest`), when the disk is free for it.
         """
         machine = self._station.machine(name)
         head = self.names_of(name).head
@@ -327,7 +331,9 @@ class Layers:
     async def take_digests(self, *, largest: int | None = None) -> None:
         """Record the digests of layers that have none yet, up to `largest` bytes each."""
         for layer in self.store.ids():
-            if self.store.digests(layer) or (largest and self.store.size(layer) > largest):
+            if self.store.digests(layer) or layer in self.store.being_digested:
+                continue
+            if largest and self.store.size(layer) > largest:
                 continue
             with suppress(OSError, WorkstationError):  # collected meanwhile, or no room
                 await asyncio.to_thread(digests.take, self.store, layer)
@@ -370,6 +376,7 @@ class Layers:
         async with asyncio.TaskGroup() as tasks:
             for name in members:
                 tasks.create_task(self._freeze(name, wish, f"snapshot {name} {tag}"))
+        await self._station.digest()
         return meeting.apart()
 
     async def revert_group(self, group: str, tag: str, *, discard: bool = False) -> None:
