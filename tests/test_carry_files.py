@@ -26,7 +26,7 @@ from workstation.errors import (
     UsageError,
     WorkstationError,
 )
-from workstation.model.bundle import CHUNK
+from workstation.model.bundle import CHUNK, Content
 from workstation.model.events import Activity, Event
 
 __all__ = ["laptop", "other_home"]
@@ -188,8 +188,13 @@ async def test_an_export_takes_the_digests_of_what_it_froze(
     await made(station, 1)
     await station.layers.take_digests()
     put(station, "one", 2)
-    read, of_file = [], digests.of_file
-    monkeypatch.setattr(digests, "of_file", lambda path: read.append(path) or of_file(path))
+    of_file, read = digests.of_file, []
+
+    def reading(path: Path) -> Content:
+        read.append(path)
+        return of_file(path)
+
+    monkeypatch.setattr(digests, "of_file", reading)
     await station.carry.export("one", file)
     store = station.layers.store
     top = store.directory(station.layers.names_of("one").head.layer or "")

@@ -18,7 +18,7 @@ from workstation.core.layers import digests
 from workstation.core.layers.store import Store
 from workstation.core.library import library
 from workstation.errors import InvalidError
-from workstation.model.bundle import Content, StoredFile, StoredLayer, staying_disks
+from workstation.model.bundle import StoredFile, StoredLayer, staying_disks
 from workstation.model.layer import Layer
 from workstation.qemu import qcow2
 
