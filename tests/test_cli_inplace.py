@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_cli_layers import Said, make, profile
-from workstation.cli import passphrase
+from workstation.cli import passphrase, streams
 from workstation.cli.parser import parse
 from workstation.errors import UsageError
 
@@ -32,6 +32,18 @@ def test_a_bundle_is_opened_by_its_path_alone() -> None:
     assert parse(["web.vmbundle"]).handler == "inplace:open_"
     assert parse(["./a b/WEB.VMBUNDLE", "--cold"]).file == "./a b/WEB.VMBUNDLE"
     assert parse(["web.ova"]).handler == "carry:import_"
+
+
+@pytest.mark.parametrize("file", ["web.vmbundle", "web.ova"])
+def test_on_a_terminal_a_file_alone_is_looked_into_on_the_screens(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "interactive", lambda: True)
+    call = parse([file])
+    assert (call.handler, call.file) == ("screens:library", file)
+    assert parse([]).file == ""
+    assert parse([file, "--json"]).handler != "screens:library"
+    assert parse(["open", file]).handler == "inplace:open_"
 
 
 def test_open_settle_and_the_stick_is_needed_no_more(

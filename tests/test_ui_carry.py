@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Checkbox, Input
 
 from tests.fake_carry import CARD, HERE, SIGNER, STICK, report
-from tests.fakes import FakeWorkstation, library, opened, shown, until
+from tests.fakes import FakeWorkstation, app_on, library, opened, shown, until
 from tests.test_ui_layers import closed, dialog
 from workstation.core.bundle.estimate import Estimate
 from workstation.core.bundle.vault import SHORTEST
@@ -382,6 +382,20 @@ async def test_another_program_s_file_is_shown_and_imported() -> None:
         await pilot.press("enter")
         await until(pilot, lambda: "appliance: imported" in shown(app))
         assert station.calls == [("adopt", str(file))]
+
+
+async def test_a_file_that_the_program_was_started_with_is_shown_at_once() -> None:
+    station = with_bundle()
+    station.sticks.bundles = []
+    app = app_on(station, file=BUNDLE)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        screen = await looking(app, pilot)
+        assert screen.report
+        assert "It goes on where it was" in shown(app)
+        assert station.calls == []
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: station.calls)
+        assert station.calls[0] == ("open", str(BUNDLE), "")
 
 
 async def test_the_machine_that_is_here_is_brought_up_to_date() -> None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from importlib import import_module
 
+from workstation.cli import streams
 from workstation.errors import UsageError
 
 TYPE_CHECKING = False
@@ -117,10 +118,12 @@ def parse(words: Sequence[str]) -> Call:
 
         argcomplete.autocomplete(build(), always_complete_options="long")
     if not words:
-        return Call(handler="screens:library")
+        return Call(handler="screens:library", file="")
     if words[0] == "help":
         words = [*words[1:], "--help"]
     elif command := _by_ending(words[0]):
+        if len(words) == 1 and streams.interactive():
+            return Call(handler="screens:library", file=words[0])
         words = [command, *words]
     return _descend(PROGRAM, COMMANDS, words)
 
@@ -129,7 +132,7 @@ _BY_ENDING = {".vmbundle": "open", ".ova": "import", ".ovf": "import"}
 
 
 def _by_ending(word: str) -> str:
-    """What `workstation FILE` does with the file."""
+    """What `workstation FILE` does with the file where no person can be shown it first."""
     if word.startswith("-"):
         return ""
     return next((_BY_ENDING[end] for end in _BY_ENDING if word.lower().endswith(end)), "")

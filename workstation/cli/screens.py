@@ -1,8 +1,9 @@
 """`workstation` without a command: the screens."""
 
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workstation.cli import streams
 from workstation.errors import UsageError
 from workstation.paths import Paths
 
@@ -12,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def library(call: "Call") -> int:
-    """Open the Library screen; needs a terminal."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    """Open the Library screen, with a file that was named to look into; needs a terminal."""
+    if not streams.interactive():
         raise UsageError("the screens need a terminal", hint="see: workstation --help")
     from workstation.ui import run
 
-    run(_station)
+    run(_station, Path(call.file).expanduser().absolute() if call.file else None)
     return 0
 
 

@@ -18,6 +18,7 @@ from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState
 
 from workstation.errors import LockedError
 from workstation.model.text import safe, safe_line
+from workstation.ui.commands.carry import Open
 from workstation.ui.desk import Desk
 from workstation.ui.library import LibraryScreen
 from workstation.ui.outside import Outside
@@ -54,11 +55,17 @@ class WorkstationApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
-        self, make: Callable[[], Workstation], *, outside: Outside | None = None, spin: bool = True
+        self,
+        make: Callable[[], Workstation],
+        file: Path | None = None,
+        *,
+        outside: Outside | None = None,
+        spin: bool = True,
     ) -> None:
-        """`make` is called once; `outside` and `spin` are fixed by tests."""
+        """`make` is called once; `file` is looked into; `outside` and `spin` are fixed by tests."""
         super().__init__()
         self._make = make
+        self._file = file
         self._leave = asyncio.Event()
         self._holding: Worker[None] | None = None
         self.outside = outside or Outside()
@@ -92,6 +99,8 @@ class WorkstationApp(App[None]):
         async with self._make() as self.station:
             self._wear(self.station.settings.theme)
             await self.library.open(self.station)
+            if self._file:
+                self.perform(Open(self._file), self.library, "")
             await self._leave.wait()
 
     # -- the theme ----------------------------------------------------------

@@ -31,7 +31,7 @@ exit codes:
     5  a file has problems                 130  interrupted
     6  not possible in this state
 
-To begin: workstation demo. To run a bundle: workstation FILE.vmbundle.
+To begin: workstation demo. To open a bundle: workstation FILE.vmbundle.
 A command's own help: workstation help COMMAND."""
 
 FAMILIES = {

@@ -54,13 +54,17 @@ class Open(Command["LibraryScreen"]):
     id, label, section = "open", "Open", "Machines"
     keys = shown_key = "o"
 
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        """The one that is looked into first."""
+
     async def run(self, desk: LibraryScreen) -> None:
         if desk.station:
-            await open_bundle(desk, desk.station)
+            await open_bundle(desk, desk.station, self._path)
 
 
-async def open_bundle(desk: LibraryScreen, station: Workstation, path: Path | None = None) -> None:
-    """Ask which one, unless it is known, and what to do with it."""
+async def open_bundle(desk: LibraryScreen, station: Workstation, path: Path | None) -> None:
+    """Ask which one, and what to do with it."""
     from workstation.ui.dialogs.open import OpenDialog
 
     bundles = await asyncio.to_thread(station.inplace.around)
