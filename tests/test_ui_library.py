@@ -27,6 +27,7 @@ from workstation.ui.commands import COMMANDS
 from workstation.ui.dialogs.error import ErrorDialog
 from workstation.ui.feed import Batch
 from workstation.ui.looks import LOOKS
+from workstation.ui.new.dialog import NewDialog
 from workstation.ui.widgets.filter_box import FilterBox
 
 HOSTILE = "a\x1b]52;c;ZXZpbA==\x07b\x1b[31mc\x9b2Jd\u202ee\u2066f [@click=app.quit]g[/]"
@@ -43,6 +44,22 @@ async def test_the_first_frame_does_not_wait_for_the_machines() -> None:
         station.entering.set()
         await settled(pilot)
         assert "sales-demo" in shown(app)
+
+
+async def test_what_is_asked_for_before_the_machines_are_found_comes_when_they_are() -> None:
+    station = library()
+    station.entering.clear()
+    app = app_on(station)
+    async with app.run_test(size=(100, 30)) as pilot:
+        # No machine is seen yet: to stop, and to delete, is meant for none.
+        await pilot.press("n", "D", "S", "d")
+        await until(pilot, lambda: "Looking for machines… Then comes: New" in shown(app))
+        station.entering.set()
+        await until(pilot, lambda: isinstance(app.screen, NewDialog))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.library)
+        assert "sales-demo" in shown(app)
+    assert not station.calls
 
 
 async def test_leaving_while_the_machines_are_looked_for() -> None:

@@ -36,6 +36,8 @@ class Desk(Screen[None]):
 
     footer = getters.query_one(Footer)
     station: Workstation | None = None
+    asked = ""
+    """The first command that was asked for before there was a station."""
 
     @property
     def view(self) -> MachineView | None:
@@ -95,12 +97,19 @@ class Desk(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "command":
-            return self.can(self.commands[str(parameters[0])])
+            command = self.commands[str(parameters[0])]
+            return self._waits(command) or self.can(command)
         return True
 
+    def _waits(self, command: Command[Any]) -> bool:
+        return command.early and self.station is None
+
     def action_command(self, command: str) -> None:
-        """Do it if it can be done now."""
-        if self.can(self.commands[command]):
+        """Do it if it can be done now, or keep it for when the machines are found."""
+        if self._waits(self.commands[command]):
+            self.asked = self.asked or command
+            self.show_again()
+        elif self.can(self.commands[command]):
             name = self.view.name if self.view else ""
             self.program.perform(self.commands[command], self, name)
             self.show_again()

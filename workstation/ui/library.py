@@ -29,11 +29,11 @@ from workstation.ui.widgets.header import Header
 from workstation.ui.widgets.lines import Bar
 from workstation.ui.widgets.machine_list import MachineList
 from workstation.ui.widgets.notices import (
-    LOOKING,
     NO_MATCH,
     Banner,
     Notice,
     host_problem,
+    looking,
     making,
     welcome,
 )
@@ -123,7 +123,7 @@ class LibraryScreen(Desk):
                 yield Bar(id="side-title")
                 yield MachineList()
             with Vertical(id="pane"):
-                yield Notice(LOOKING)
+                yield Notice(looking())
         yield Footer()
 
     def on_mount(self) -> None:
@@ -150,6 +150,8 @@ class LibraryScreen(Desk):
         self.set_interval(TICK / 4, self.tick_of_boot)
         self.set_interval(LAYERS_PERIOD, self.tick_of_layers)
         self.program.mind_host(self._host)
+        if self.asked:
+            self.action_command(self.asked)
 
     def close(self) -> None:
         """Follow it no longer."""
@@ -278,7 +280,7 @@ class LibraryScreen(Desk):
 
     def _notice(self) -> Content:
         if self.station is None:
-            return LOOKING
+            return looking(self.commands[self.asked].label if self.asked else "")
         if not self.is_empty:
             return NO_MATCH
         return making() if self.program.is_busy("demo") else welcome()

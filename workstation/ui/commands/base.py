@@ -31,6 +31,8 @@ class Command(Generic[DeskT]):
     """Heading in the help."""
     pinned: ClassVar[bool] = False
     """Always in the footer, at its right end."""
+    early: ClassVar[bool] = False
+    """Asked for before the machines are found, it is done as soon as they are."""
 
     @classmethod
     def help(cls) -> str:

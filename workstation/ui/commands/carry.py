@@ -51,7 +51,7 @@ class Export(MachineCommand):
 class Open(Command["LibraryScreen"]):
     """Look into a bundle on a stick or a disk, and run its machine from there, or import it."""
 
-    id, label, section = "open", "Open", "Machines"
+    id, label, section, early = "open", "Open", "Machines", True
     keys = shown_key = "o"
 
     def __init__(self, path: Path | None = None) -> None:

@@ -32,7 +32,7 @@ class Demo(Command["LibraryScreen"]):
 class New(Command["LibraryScreen"]):
     """Make a machine: from a profile, an image, a disc, or another machine."""
 
-    id, label, section = "new", "New", "Machines"
+    id, label, section, early = "new", "New", "Machines", True
     keys = shown_key = "n"
 
     async def run(self, desk: LibraryScreen) -> None:
@@ -112,7 +112,7 @@ class Cancel(Command["Desk"]):
 class Doctor(Command["LibraryScreen"]):
     """Look at what this computer has for virtual machines, and how to mend what it lacks."""
 
-    id, label = "doctor", "Doctor"
+    id, label, early = "doctor", "Doctor", True
     keys = shown_key = "D"
 
     async def run(self, desk: LibraryScreen) -> None:

@@ -8,7 +8,6 @@ from textual.widgets import Static
 
 from workstation.model.text import safe_line
 
-LOOKING = Content.styled("Looking for machines…", "$text-muted")
 NO_MATCH = Content.styled("No machine matches. Escape shows all again.", "$text-muted")
 
 
@@ -18,6 +17,12 @@ class Notice(Static):
 
 class Banner(Static):
     """One line below the header: what keeps this computer from running machines."""
+
+
+def looking(then: str = "") -> Content:
+    """While the machines are looked for; `then` is the command that was asked for meanwhile."""
+    more = f" Then comes: {then}" if then else ""
+    return Content.styled(f"Looking for machines…{more}", "$text-muted")
 
 
 def welcome() -> Content:
