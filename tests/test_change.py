@@ -92,8 +92,17 @@ async def test_disks_of_a_machine_that_is_off(station: Workstation) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             await station.changes.set("one", [setting])
-    with pytest.raises(ProfileError, match="has a problem"):
+    with pytest.raises(ProfileError, match="what is to be set has a problem"):
         await station.changes.set("one", ["memroy=2 GiB"])
+    with pytest.raises(NotFoundError, match=r"/none\.iso"):
+        await station.changes.set("one", ["cdroms[0].image=/none.iso"])
+    # The last disk is taken out; what is on it stays, and is there again with it.
+    (effect,) = await station.changes.set("one", ["drives[1]=null"])
+    assert effect.when is When.NEXT
+    await station.start("one")
+    await station.kill("one")
+    await station.changes.set("one", ["drives[1].size=8 MiB"])
+    await station.start("one")
 
 
 @pytest.mark.long

@@ -96,7 +96,7 @@ def commands(grammar: Grammar, prefix: str = "") -> dict[str, Command]:
         (["create", "x", "-p", "./none.yaml"], 3, "no file ./none.yaml", "path"),
         (["create", "Bad", "-p", "windows-11"], 2, "cannot be a machine's name", "a-z"),
         (["create", "one", "-p", "windows-11"], 2, "already", "another name"),
-        (["create", "x", "-p", "windows-11", "-s", "memory"], 2, "not key=value", "--set"),
+        (["create", "x", "-p", "windows-11", "-s", "memory"], 2, "not key=value", "cpu.cores=4"),
         (["images", "build", "none"], 3, "no recipe", "appliance"),
         (["delete", "one"], 2, "needs a yes", "--yes"),
         (["pause", "one"], 6, "cannot pause", "start"),

@@ -48,6 +48,18 @@ def test_the_later_one_counts() -> None:
     assert apply_overrides(BASE, ["cpu.cores=2", "cpu.cores=3"]).cpu.cores == 3
 
 
+def test_the_last_entry_of_a_list_is_taken_away_by_null_and_no_other() -> None:
+    two = apply_overrides(BASE, ["cdroms[0].image=a", "cdroms[1].image=b", "usb[0]=046d:c52b"])
+    one = apply_overrides(two, ["cdroms[1]=null", "usb[0]=null"])
+    assert [disc.image for disc in one.cdroms] == ["a"]
+    assert one.usb == ()
+    assert apply_overrides(two, ["cdroms[1]=null", "cdroms[0]=null"]).cdroms == ()
+    for setting in ("cdroms[0]=null", "cdroms[2]=null"):
+        with pytest.raises(ProfileError) as caught:
+            apply_overrides(two, [setting])
+        assert "only the last entry of a list" in caught.value.details
+
+
 def test_all_problems_name_the_setting_that_they_are_in() -> None:
     settings = [
         "memory=2",
@@ -63,15 +75,15 @@ def test_all_problems_name_the_setting_that_they_are_in() -> None:
     with pytest.raises(ProfileError) as caught:
         apply_overrides(BASE, settings)
     assert caught.value.details.splitlines() == [
-        "--set drives[9].size=3 GiB: there is no such place in the profile",
-        "--set notes=[: not YAML: a value is missing or begins with a sign that must be in quotes",
-        "--set name[0]=x: there is no such place in the profile",
-        "--set ready=*x: aliases (*…) are not allowed here",
-        "--set description=a: b: description: found a section; allowed: one line of at most 200"
+        "drives[9].size=3 GiB: there is no such place in the profile",
+        "notes=[: not YAML: a value is missing or begins with a sign that must be in quotes",
+        "name[0]=x: there is no such place in the profile",
+        "ready=*x: aliases (*…) are not allowed here",
+        "description=a: b: description: found a section; allowed: one line of at most 200"
         " characters",
-        "--set cpu.coers=4: cpu.coers: unknown key; did you mean “cores”?",
-        "--set memory=2: memory: a unit is missing: “2 MiB” or “2 GiB”; found 2",
-        "--set boot.firmware=uefi-secure: boot.firmware: Secure Boot needs machine.type q35",
+        "cpu.coers=4: cpu.coers: unknown key; did you mean “cores”?",
+        "memory=2: memory: a unit is missing: “2 MiB” or “2 GiB”; found 2",
+        "boot.firmware=uefi-secure: boot.firmware: Secure Boot needs machine.type q35",
     ]
 
 
@@ -81,7 +93,7 @@ def test_all_problems_name_the_setting_that_they_are_in() -> None:
 def test_what_is_no_setting_is_a_mistake_of_the_call(setting: str) -> None:
     with pytest.raises(UsageError, match="is not key=value") as caught:
         apply_overrides(BASE, [setting])
-    assert "--set" in caught.value.hint
+    assert "memory='2 GiB'" in caught.value.hint
 
 
 KEYS = st.from_regex(r"(memory|drives|cpu|a)(\.size|\.cores|\[[0-3]\]){0,3}", fullmatch=True)

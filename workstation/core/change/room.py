@@ -16,6 +16,7 @@ from workstation.core.layers.mend import mend
 from workstation.core.machine import in_force, verbs
 from workstation.core.machine.create import pin
 from workstation.core.machine.machine import Machine
+from workstation.core.making.supplies import references
 from workstation.errors import InvalidError, NotAllowedError, NotFoundError, UsageError
 from workstation.model.change import Effect, When
 from workstation.model.host import HostFacts
@@ -39,18 +40,28 @@ class Changes:
     def check(self, name: str, settings: Sequence[str]) -> list[Effect]:
         """What each `key=value` would do, and when; nothing is done.
 
-        Raises UsageError, ProfileError or NotAllowedError where it could not be.
+        Raises UsageError, ProfileError, NotAllowedError, or NotFoundError of an image where it
+        could not be.
         """
         machine = self._station.machine(name)
         old = _profile(machine)
-        return _effects(machine, old, _with_slots(machine, _changed(old, settings)))
+        return _effects(machine, old, _with_slots(machine, self._changed(old, settings)))
 
     async def set(self, name: str, settings: Sequence[str]) -> list[Effect]:
         """Change the machine's profile, and its guest where that can be done while it runs.
 
         Where QEMU refuses one change, those before it stay, and the error is raised.
         """
-        return await self._change(name, lambda old: _changed(old, settings))
+        return await self._change(name, lambda old: self._changed(old, settings))
+
+    def _changed(self, old: Profile, settings: Sequence[str]) -> Profile:
+        new = apply_overrides(old, settings)
+        if new.name != old.name:
+            raise UsageError("a machine keeps its name", hint="clone it: workstation clone OLD NEW")
+        check_drives(old, new)
+        for ref in set(references(new)) - set(references(old)):
+            self._station.images.resolve(ref)
+        return new
 
     # -- forwards ---------------------------------------------------------------
 
@@ -94,7 +105,7 @@ class Changes:
     async def give_usb(self, name: str, kind: str) -> list[Effect]:
         """Hand a USB device of this computer, `VENDOR:PRODUCT`, to the guest."""
         number = len(_profile(self._station.machine(name)).usb)
-        return await self.set(name, [f"usb[{number}]={kind}"])
+        return await self.set(name, [f"usb[{number}]={kind.lower()}"])
 
     async def take_usb(self, name: str, kind: str) -> list[Effect]:
         """Take it back."""
@@ -175,14 +186,6 @@ async def _save(machine: Machine, profile: Profile) -> None:
         text = dump_definition(changed, machine.name)
         await asyncio.to_thread(atomic.write, machine.paths.file, text)
         machine.look()
-
-
-def _changed(old: Profile, settings: Sequence[str]) -> Profile:
-    new = apply_overrides(old, settings)
-    if new.name != old.name:
-        raise UsageError("a machine keeps its name", hint="clone it: workstation clone OLD NEW")
-    check_drives(old, new)
-    return new
 
 
 def _with_slots(machine: Machine, new: Profile) -> Profile:

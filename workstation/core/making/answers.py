@@ -53,7 +53,8 @@ def apply(profile: Profile, answers: Answers, settings: Sequence[str] = ()) -> P
     Raises ProfileError, whose problems name the option.
     """
     said = dict(_settings(answers))
-    return apply_overrides(profile, (*said, *settings), said=said)
+    more = {setting: _said("--set", setting) for setting in settings}
+    return apply_overrides(profile, (*said, *settings), said=more | said)
 
 
 def _settings(answers: Answers) -> Iterator[tuple[str, str]]:
