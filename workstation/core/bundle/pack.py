@@ -19,6 +19,7 @@ from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.writer import BundleWriter
 from workstation.errors import InvalidError
 from workstation.model.bundle import (
+    BLOCK,
     CHUNK,
     NVRAM,
     PART,
@@ -45,7 +46,8 @@ _own = threading.local()
 
 class _Read(NamedTuple):
     digest: bytes
-    data: bytes
+    data: bytes | memoryview
+    """Of a plain file, good until the thread that has read it reads the next."""
     encrypted: bytes = b""
     """The digest of `data`, where that is another."""
 
@@ -160,13 +162,12 @@ class Packer:
         digests, encrypted = [], []
         luks = self._vault is not None and bool(file.size)
         size = tape.padded(file.size) if luks else file.size
-        with self._writer.member(tape.file_name(layer.id, file.name, luks=luks), size) as offset:
-            worker = self._encrypting(file, offset) if luks else partial(_read, file)
-            for one in self._workers.map(worker, range(chunks_of(file.size))):
-                self._writer.write(one.data)
-                digests.append(one.digest)
-                encrypted.append(one.encrypted)
-                self._told(len(one.data))
+        name, offset = tape.file_name(layer.id, file.name, luks=luks), self._writer.at + BLOCK
+        read = self._encrypting(file, offset) if luks else partial(_read, file)
+        for one in self._moved(name, size, read, chunks_of(file.size)):
+            digests.append(one.digest)
+            encrypted.append(one.encrypted)
+            self._told(min(CHUNK, file.size))
         return StoredFile(
             name=file.name,
             size=file.size,
@@ -175,6 +176,19 @@ class Packer:
             offset=offset,
             encrypted=b"".join(encrypted).hex(),
         )
+
+    def _moved(
+        self, name: str, size: int, read: Callable[[int], "_Read"], count: int
+    ) -> Iterator["_Read"]:
+        """A file's chunks become a member: whoever reads one writes it, but into a pipe."""
+        if self._writer.in_order:
+            with self._writer.member(name, size):
+                for one in self._workers.map(lambda chunk: _kept(read(chunk)), range(count)):
+                    self._writer.write(one.data)
+                    yield one
+        else:
+            with self._writer.filled(name, size) as put:
+                yield from self._workers.map(lambda chunk: _put_by(put, chunk, read), range(count))
 
     def _encrypting(self, file: SourceFile, offset: int) -> Callable[[int], "_Read"]:
         """What encrypts a chunk for where it will lie."""
@@ -241,8 +255,20 @@ def _batches(items: Iterator[_Read], count: int) -> Iterable[list[_Read]]:
 
 
 def _read(file: SourceFile, chunk: int) -> _Read:
-    data = bytes(file.read(chunk))
+    data = file.read(chunk)
     return _Read(_checked(file, chunk, data), data)
+
+
+def _kept(one: _Read) -> _Read:
+    return one._replace(data=bytes(one.data))
+
+
+def _put_by(
+    put: Callable[[bytes | memoryview, int], None], chunk: int, read: Callable[[int], _Read]
+) -> _Read:
+    one = read(chunk)
+    put(one.data, chunk * CHUNK)
+    return one._replace(data=b"")
 
 
 def _sealed(file: SourceFile, key: bytes, begins: int, chunk: int) -> _Read:

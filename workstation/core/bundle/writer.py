@@ -5,8 +5,9 @@ there as it is, and a write that is cut off has changed nothing.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -59,6 +60,14 @@ class BundleWriter:
             raise ValueError(f"{name} was to have {size} bytes, and has {self.at - offset}")
         self.write(bytes(tape.padded(size) - size))
 
+    @contextmanager
+    def filled(self, name: str, size: int) -> Iterator[Callable[[bytes | memoryview, int], None]]:
+        """A member whose content the block puts, each piece at its place, from any thread."""
+        self.write(tape.header(name, size))
+        yield partial(_put, self._descriptor, self.at)
+        self.at += size
+        self.write(bytes(tape.padded(size) - size))
+
     @property
     def in_order(self) -> bool:
         """Whether nothing can be written but what comes next."""
@@ -66,10 +75,7 @@ class BundleWriter:
 
     def put(self, data: bytes, at: int) -> None:
         """Bytes of a member whose size is not known yet: it begins a block from here."""
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._descriptor, view, self.at + BLOCK + at)
-            at, view = at + written, view[written:]
+        _put(self._descriptor, self.at + BLOCK, data, at)
 
     def close(self, name: str, size: int) -> int:
         """What was put becomes a member of that many bytes; returns where its content begins."""
@@ -116,3 +122,10 @@ class BundleWriter:
         os.pwrite(self._descriptor, tape.END, end)
         os.ftruncate(self._descriptor, end + len(tape.END))
         self.sync()
+
+
+def _put(descriptor: int, begins: int, data: bytes | memoryview, at: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, begins + at)
+        at, view = at + written, view[written:]
