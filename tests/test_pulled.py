@@ -86,8 +86,17 @@ async def test_nvme_does_not_go_on_from_a_stick_that_can_be_pulled(
     with pytest.raises(UsageError, match="reads on the stick “STICK”") as caught:
         pulled.check_start(station.paths, "one", again)
     assert "workstation settle one" in caught.value.hint
+    # Nor is it put on that bus, only to be refused when it is started.
+    change = ["drives[0].bus=nvme"]
+    with pytest.raises(UsageError, match="reads on the stick “STICK”"):
+        station.changes.check("one", change)
+    with pytest.raises(UsageError, match="reads on the stick “STICK”") as caught:
+        await station.changes.set("one", change)
+    assert caught.value.hint == "copy them into the library: workstation settle one"
+    await station.changes.set("one", ["cpu.cores=1"])
     await station.inplace.settle("one")
     pulled.check_start(station.paths, "one", again)
+    await station.changes.set("one", change)
 
 
 async def test_nvme_is_opened_on_a_disk_that_stays(station: Workstation, file: Path) -> None:

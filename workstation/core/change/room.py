@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from workstation.core import atomic
 from workstation.core.change.difference import difference, taken_over, value_at
 from workstation.core.change.moves import Guest, Move, Words, keeps_hardware, move_of
+from workstation.core.inplace import pulled
 from workstation.core.layers import heads
 from workstation.core.layers.fitting import check_drives, fit
 from workstation.core.layers.freeze import monitor_of
@@ -45,7 +46,9 @@ class Changes:
         """
         machine = self._station.machine(name)
         old = _profile(machine)
-        return _effects(machine, old, _with_slots(machine, self._changed(old, settings)))
+        new = self._changed(old, settings)
+        pulled.check_change(self._station.paths, name, old, new)
+        return _effects(machine, old, _with_slots(machine, new))
 
     async def set(self, name: str, settings: Sequence[str]) -> list[Effect]:
         """Change the machine's profile, and its guest where that can be done while it runs.
@@ -129,6 +132,7 @@ class Changes:
             await mend(machine, station.layers.store)
             old = _profile(machine)
             new = pin(_with_slots(machine, change(old)), facts, old.name)
+            pulled.check_change(station.paths, name, old, new)
             effects = _effects(machine, old, new)
             if machine.pair():
                 await self._live(machine, old, new)

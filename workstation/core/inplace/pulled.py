@@ -51,15 +51,24 @@ def refusal(name: str, path: Path) -> UsageError:
 
 def check_start(paths: Paths, name: str, profile: Profile) -> None:
     """Raise UsageError where a machine that reads on a stick would not stand its being pulled."""
-    if not cannot_wait(profile):
-        return
+    if cannot_wait(profile):
+        other = f"; or put them on another bus: workstation set {name} 'drives[0].bus=sata'"
+        _check_waiting(paths, name, other)
+
+
+def check_change(paths: Paths, name: str, old: Profile, new: Profile) -> None:
+    """The same of a change, which would be refused at the next start."""
+    if cannot_wait(new) and not cannot_wait(old):
+        _check_waiting(paths, name, "")
+
+
+def _check_waiting(paths: Paths, name: str, otherwise: str) -> None:
     top = links.head_layer(find(paths, name))
     for bundle in links.bundles_below(paths.layers, top):
         seen = links.place(paths.bundles, bundle)
         if seen and seen.medium:
             raise UsageError(
-                f"“{name}” reads on {links.named(seen)}, and its NVMe drives cannot wait when that"
+                f"“{name}” reads on {links.named(seen)}, and NVMe drives cannot wait when that"
                 " is pulled out: its guest would lose its disks",
-                hint=f"copy them into the library: workstation settle {name}; or put them on"
-                f" another bus: workstation set {name} 'drives[0].bus=sata'",
+                hint=f"copy them into the library: workstation settle {name}{otherwise}",
             )
