@@ -141,6 +141,7 @@ async def check_export(pair: Pair, operation: str, *, done: bool) -> None:
     elif not done:
         assert len(open_bundle(pair.file).ids()) in (1, 2)
     async with pair.station("first") as station:
+        assert not list(pair.directory.glob(".*.part"))
         if done:
             await station.carry.inspect(pair.file, verify_all=True)
             assert len(open_bundle(pair.file).ids()) == 2
@@ -151,7 +152,6 @@ async def check_export(pair: Pair, operation: str, *, done: bool) -> None:
     bundle = open_bundle(pair.file)
     assert len(bundle.ids()) == 2
     assert not bundle.cut_off
-    assert not list(pair.directory.glob(".*.part"))
 
 
 async def check_import(pair: Pair, *, done: bool) -> None:

@@ -1,7 +1,7 @@
 """Where a bundle is written: a new file, one that is added to, or a pipe.
 
 A new file has another name, and a lock, until it is whole; one that was left behind is taken away
-by the next export to the same place.
+by the next start of a front-end, or the next export to the same place.
 """
 
 import fcntl
@@ -46,8 +46,7 @@ def new_file(
     path: Path, identity: str, lock: Lock | None = None, vault: Vault | None = None
 ) -> Iterator[BundleWriter]:
     """A bundle that is there under its name once the block has ended well, and lasts."""
-    path = path.absolute()
-    temporary = path.with_name(f".{path.name}.part")
+    path, temporary = path.absolute(), unfinished(path)
     descriptor = _held(temporary)
     try:
         os.ftruncate(descriptor, 0)
@@ -59,6 +58,11 @@ def new_file(
             if os.path.samestat(temporary.stat(), os.fstat(descriptor)):
                 temporary.unlink()
         os.close(descriptor)
+
+
+def unfinished(path: Path) -> Path:
+    """What a new file is called until it is whole."""
+    return path.absolute().with_name(f".{path.name}.part")
 
 
 def _held(temporary: Path) -> int:

@@ -18,6 +18,7 @@ from workstation.core.bundle import (
     reader,
     receive,
     renew,
+    target,
     verify,
 )
 from workstation.core.bundle.arrive import Arrival
@@ -93,6 +94,9 @@ class Carry:
             await asyncio.to_thread(export.check_target, plan, path)
             writing = partial(export.write, plan, path, self.keys.own())
             with self._station.working(f"export {name}", unit="B") as progress:
+                if onto is None:
+                    work = stack.enter_context(self._store.making())
+                    library.note_elsewhere(work, [target.unfinished(path)])
                 written, size = await in_thread(writing, progress, plan.size)
         await self._station.digest()
         medium = await asyncio.to_thread(media.medium_of, path)

@@ -156,7 +156,18 @@ def _clear_elsewhere(workplace: Path) -> None:
     with suppress(OSError):
         for name in (workplace / _ELSEWHERE).read_bytes().split(b"\0"):
             if name.endswith(b".part"):
-                Path(os.fsdecode(name)).unlink(missing_ok=True)
+                _clear_unfinished(Path(os.fsdecode(name)))
+
+
+def _clear_unfinished(file: Path) -> None:
+    """Unless somebody else has taken it over, and writes it."""
+    with suppress(OSError):
+        held = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            flock(held, LOCK_EX | LOCK_NB)
+            file.unlink()
+        finally:
+            os.close(held)
 
 
 def adopt_file(source: Path, target: Path, *, trusted: bool) -> None:
