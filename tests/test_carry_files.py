@@ -1,6 +1,7 @@
 """Carrying without guests: what is written, what is refused, and what is left behind: nothing."""
 
 import asyncio
+import fcntl
 import json
 import os
 import random
@@ -12,11 +13,16 @@ from typing import Any
 
 import pytest
 
+from tests.bundles import NOW, write
 from tests.conftest import overlay, tiny
 from tests.laptops import laptop, other_home
-from workstation.core.bundle.export import Wish
+from workstation.core.bundle import target
+from workstation.core.bundle.export import OVERHEAD, Plan, Wish, check_target
 from workstation.core.bundle.reader import open_bundle
+from workstation.core.bundle.source import SourceFile, SourceLayer
+from workstation.core.bundle.vault import Vault
 from workstation.core.layers import digests, heads
+from workstation.core.library import library
 from workstation.core.workstation import Workstation
 from workstation.errors import (
     BusyError,
@@ -28,6 +34,7 @@ from workstation.errors import (
 )
 from workstation.model.bundle import CHUNK, Content
 from workstation.model.events import Activity, Event
+from workstation.model.layer import Layer, LayerFile, Memory
 
 __all__ = ["laptop", "other_home"]
 
@@ -321,6 +328,25 @@ async def test_two_exports_onto_one_file_do_not_mix(station: Workstation, file: 
     assert len(open_bundle(file).ids()) == 2
 
 
+async def test_what_a_killed_export_left_goes_with_the_next_start(
+    station: Workstation, file: Path
+) -> None:
+    """Unless another export has taken it over by then."""
+    left_behind = target.unfinished(file)
+    left_behind.touch()
+    workplace = station.paths.making / "killed"
+    workplace.mkdir(parents=True)
+    library.note_elsewhere(workplace, [left_behind])
+    with left_behind.open("rb") as taken_over:
+        fcntl.flock(taken_over, fcntl.LOCK_EX)
+        library.clear_leftovers(station.paths)
+        assert left_behind.exists()
+    workplace.mkdir(parents=True)
+    library.note_elsewhere(workplace, [left_behind])
+    async with Workstation(station.paths, front_end="test", watch=False):
+        assert not left_behind.exists()
+
+
 async def test_a_strangers_bundle_is_not_signed_anew(
     station: Workstation, laptop: Workstation, file: Path
 ) -> None:
@@ -348,6 +374,39 @@ async def test_room_is_asked_for_before(
     with pytest.raises(HostError, match="is free"):
         await station.carry.export("one", file)
     assert list(file.parent.glob("*.vmbundle*")) == []
+
+
+@pytest.mark.parametrize("how", ["plain", "encrypted", "compressed"])
+def test_only_what_is_sure_to_be_written_needs_room(
+    file: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory, which is packed, may become small; a kernel is written once."""
+    asked: list[int] = []
+    monkeypatch.setattr(target, "check_fits", lambda path, size, existing: asked.append(size))
+    kernel = Content(size=CHUNK, digests="00" * 32)
+    memory = Memory(
+        name="memory",
+        machine_type="pc-q35-7.2", cpu_model="Nehalem-v1", accelerator="tcg",
+        qemu_version=(7, 2, 0),
+    )  # fmt: skip
+    layer = Layer(
+        id="00000000000000aa",
+        created=NOW,
+        profile=tiny(),
+        drives={"drive0": LayerFile(name="drive0.qcow2")},
+        memory=memory,
+    )
+    files = (
+        SourceFile("drive0.qcow2", -1, 3 * 2**30),
+        SourceFile("memory", -1, 8 * 2**30),
+        SourceFile("vmlinuz", -1, CHUNK, kernel),
+        SourceFile("initrd", -1, CHUNK, kernel),
+    )
+    plan = Plan(machine=write(file, b"x").machine, layers=(SourceLayer(layer, files),) * 2)
+    vault = Vault.new() if how == "encrypted" else None
+    check_target(plan._replace(compress=how == "compressed", vault=vault), file)
+    least = {"plain": 6 * 2**30 + CHUNK, "encrypted": 6 * 2**30, "compressed": 0}
+    assert asked == [least[how] + OVERHEAD]
 
 
 # -- a pipe -------------------------------------------------------------------------------

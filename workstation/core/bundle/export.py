@@ -13,14 +13,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from workstation import __version__
 from workstation.core.bundle import chunks, pipe, target
 from workstation.core.bundle.pack import Packer
-from workstation.core.bundle.source import SourceLayer
+from workstation.core.bundle.source import SourceFile, SourceLayer
 from workstation.core.bundle.strip import stripped
 from workstation.core.bundle.vault import Vault
 from workstation.core.bundle.work import Told
 from workstation.core.bundle.writer import BundleWriter
 from workstation.core.layers import heads
 from workstation.errors import UsageError
-from workstation.model.bundle import CarriedMachine, Lock, Manifest, NeededLayer, StoredLayer
+from workstation.model.bundle import (
+    CarriedMachine,
+    Lock,
+    Manifest,
+    NeededLayer,
+    StoredLayer,
+    staying_disks,
+)
 
 if TYPE_CHECKING:
     from workstation.core.bundle.planning import Subject
@@ -183,9 +190,27 @@ def check_target(plan: Plan, path: Path) -> None:
 
     What will be compressed may come out smaller: only what is sure not to fit is refused.
     """
-    packed = plan.compress or plan.vault is not None
-    size = plan.end + (0 if packed else plan.size + OVERHEAD)
-    target.check_fits(path, size, plan.end)
+    target.check_fits(path, plan.end + _least(plan) + OVERHEAD, plan.end)
+
+
+def _least(plan: Plan) -> int:
+    """Bytes of what is written as it is, each content once."""
+    found = {(file.size, file.digests) for one in plan.kept for file in one.files}
+    least = 0
+    for source in plan.layers:
+        for file in source.files:
+            known = file.known and (file.known.size, file.known.digests)
+            if known in found or _is_packed(plan, source, file):
+                continue
+            found |= {known} if known else set()
+            least += file.size
+    return least
+
+
+def _is_packed(plan: Plan, source: SourceLayer, file: SourceFile) -> bool:
+    is_memory = source.layer.memory is not None and file.name == source.layer.memory.name
+    is_small = plan.vault is not None and file.name not in staying_disks(source.layer)
+    return is_memory or plan.compress or is_small
 
 
 def check_pipe(descriptor: int) -> None:
