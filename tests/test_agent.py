@@ -26,6 +26,7 @@ Answers = Callable[[dict[str, Any]], Awaitable[bytes]]
 def machine(home: Path, monkeypatch: pytest.MonkeyPatch) -> MachinePaths:
     """The places of a machine whose agent is waited for only shortly."""
     monkeypatch.setattr(agent, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(agent, "ASKED_SECONDS", 0.5)
     monkeypatch.setattr(agent, "OPEN_SECONDS", 0.2)
     for name in ("data", "run"):
         (home / name).mkdir()
@@ -208,6 +209,20 @@ async def test_the_clock_is_set_and_said(machine: MachinePaths) -> None:
         assert await clock(machine, OPEN) == "the guest's clock was set"
     assert calls[-1]["execute"] == "guest-set-time"
     assert calls[-1]["arguments"]["time"] > 10**18
+
+
+async def test_a_slow_guest_has_time_to_write_its_hardware_clock(
+    machine: MachinePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent, "ASKED_SECONDS", 30.0)
+
+    async def answers(call: dict[str, Any]) -> bytes:
+        if call["execute"] == "guest-set-time":
+            await asyncio.sleep(2 * agent.ANSWER_SECONDS)
+        return await honest(call)
+
+    async with fake(machine, answers):
+        assert await clock(machine, OPEN) == "the guest's clock was set"
 
 
 @pytest.mark.parametrize(

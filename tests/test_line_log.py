@@ -42,7 +42,14 @@ async def test_each_byte_is_there_when_it_was_printed(tmp_path: Path) -> None:
         await until_kept(log, 4)
         os.write(line, b"n: ")
         await asyncio.wait_for(serial.printed(log, b"login: "), 20)
-    assert serial.tail(log, 3) == b"n: "
+        assert serial.tail(log, 3) == b"n: "
+        # In colours, and in two pieces, it is the same text to who reads it.
+        os.write(line, b"\x1b[1;36mweb\x1b[0m:\x1b[1")
+        await until_kept(log, 24)
+        told = asyncio.ensure_future(serial.printed(log, b"web:~#"))
+        os.write(line, b";34m~\x1b[0m# ")
+        await asyncio.wait_for(told, 20)
+        await asyncio.wait_for(serial.printed(log, b"\x1b[1;34m~"), 20)
     assert serial.tail(log, 0) == b""
 
 

@@ -277,6 +277,23 @@ async def test_ssh_has_a_way_in_that_is_the_machines_own(station: Workstation) -
     await station.create("cut-off", tiny(networks=[{"mode": "none"}], provision=user))
 
 
+async def test_a_second_adapter_is_set_up_too_and_its_domain_is_searched(
+    station: Workstation, paths: Paths
+) -> None:
+    lab = {"mode": "private", "name": "lab"}
+    await station.create("one", tiny(networks=[{}, {"mode": "none"}], provision={"user": "maria"}))
+    assert "network-config" not in files_on(seed.disc(paths.machine("one")))[1]
+    networks = [{}, {"mode": "none"}, lab]
+    await station.create("two", tiny(networks=networks, provision={"user": "maria"}))
+    kept = station.view("two").profile
+    assert kept
+    files = files_on(seed.disc(paths.machine("two")))[1]
+    adapters = yaml.safe_load(files["network-config"])["ethernets"]
+    assert list(adapters) == ["net0", "net2"]
+    assert adapters["net2"]["match"] == {"macaddress": kept.networks[2].mac}
+    assert adapters["net2"]["dhcp4-overrides"] == {"use-domains": True}
+
+
 async def test_nothing_of_it_is_in_a_bundle_or_a_layer(
     station: Workstation, paths: Paths, home: Path
 ) -> None:

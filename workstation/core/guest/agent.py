@@ -222,7 +222,8 @@ async def set_clock(machine: Machine, monitor: Monitor) -> None:
     """After a resume: the guest's clock shows now, or it is said that it does not."""
     try:
         await listens(machine.name, monitor, OPEN_SECONDS)
-        async with talking(machine.paths, patience=ANSWER_SECONDS) as agent:
+        # It answers when the hardware clock is written too, by a program of its own.
+        async with talking(machine.paths, patience=ANSWER_SECONDS, seconds=ASKED_SECONDS) as agent:
             await agent.execute("guest-set-time", time=time.time_ns())
     except WaitTimeoutError:
         machine.log(

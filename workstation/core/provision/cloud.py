@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from workstation.core.provision.keys import KeyPair
+from workstation.model.network import Network
 from workstation.model.profile import Profile, Share
 from workstation.model.provision import GuestFile
 
@@ -46,6 +47,26 @@ def meta_data(instance: str, hostname: str) -> str:
 def vendor_data(token: str) -> str:
     """Beside a person's own user data, which may say otherwise."""
     return HEADER + _yaml({"final_message": finished(token)})
+
+
+def network_config(networks: Sequence[Network]) -> str:
+    """Each adapter asks by DHCP; nothing where there is one, which cloud-init finds by itself.
+
+    A private network's domain is searched, so that its machines are found by their bare names.
+    """
+    plugged = [(n, one) for n, one in enumerate(networks) if one.mode != "none"]
+    if len(plugged) < 2:
+        return ""
+    adapters = {
+        f"net{number}": {
+            "match": {"macaddress": one.mac},
+            "set-name": f"net{number}",
+            "dhcp4": True,
+            "dhcp4-overrides": {"use-domains": True},
+        }
+        for number, one in plugged
+    }
+    return _yaml({"version": 2, "ethernets": adapters})
 
 
 def user_data(profile: Profile, given: Supplies) -> str:

@@ -36,8 +36,9 @@ def supply(profile: Profile, definition: Definition, machine: MachinePaths, home
     if not profile.provision.asked:
         return
     name, uuid = definition.profile.name, definition.uuid
-    # How a share is mounted was chosen when the profile was pinned.
-    profile = profile.model_copy(update={"shares": definition.profile.shares})
+    # How a share is mounted was chosen when the profile was pinned, and so were the addresses.
+    chosen = {"shares": definition.profile.shares, "networks": definition.profile.networks}
+    profile = profile.model_copy(update=chosen)
     machine.seed.mkdir(mode=0o700)
     answers = profile.provision.answers
     seed.write(
@@ -69,6 +70,8 @@ def _from_words(profile: Profile, name: str, uuid: UUID, machine: MachinePaths, 
     user_data = cloud.user_data(profile, given)
     hostname = (provision.hostname or name).partition(".")[0]
     files = {"meta-data": cloud.meta_data(made.instance, hostname), "user-data": user_data}
+    if networks := cloud.network_config(profile.networks):
+        files["network-config"] = networks
     _write(seed.disc(machine), _LABEL, {key: text.encode() for key, text in files.items()})
     return made
 

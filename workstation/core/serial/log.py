@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from workstation.core.serial.escapes import Plain
 from workstation.qemu.line_log import length, segments
 
 _PIECE = 2**16
@@ -42,9 +43,32 @@ def _read(path: Path, position: int, count: int = -1) -> bytes:
 
 
 async def printed(log: Path, text: bytes, since: int = 0, *, interval: float = 0.03) -> None:
-    """Return as soon as the guest has printed `text` after the first `since` bytes of its log."""
-    while text not in tail(log, min(size(log) - since, _LOOKED_THROUGH)):  # noqa: ASYNC110 (nobody tells)
-        await asyncio.sleep(interval)
+    """Return as soon as the guest has printed `text` after the first `since` bytes of its log.
+
+    As it is, or as a person reads it, without the sequences that colour it.
+    """
+    sight, position = _Sight(text), max(since, size(log) - _LOOKED_THROUGH)
+    while True:
+        if size(log) < position:
+            sight, position = _Sight(text), since
+        piece, position = _read_on(log, position)
+        if sight.caught(piece):
+            return
+        await asyncio.sleep(0 if piece else interval)
+
+
+class _Sight:
+    """Looks for a text in what comes in pieces."""
+
+    def __init__(self, text: bytes) -> None:
+        self._raw, self._read = text, text.decode(errors="replace")
+        self._raw_end, self._read_end = b"", ""
+        self._plain = Plain()
+
+    def caught(self, piece: bytes) -> bool:
+        raw, read = self._raw_end + piece, self._read_end + self._plain.feed(piece)
+        self._raw_end, self._read_end = raw[-len(self._raw) :], read[-len(self._read) :]
+        return self._raw in raw or self._read in read
 
 
 async def follow(log: Path, *, forever: bool, interval: float = 0.1) -> AsyncIterator[bytes]:
