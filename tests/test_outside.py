@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Shell
 from tests.outside import CHECKS
 from tests.test_guest import fetch, free_port, small
 from workstation.core.workstation import Workstation
@@ -53,4 +54,16 @@ async def test_passt_leads_in_and_out(station: Workstation) -> None:
     await station.start("one")
     await station.wait_ready("one")
     assert "<html" in await fetch(port)
+    # The guest's router is this computer.
+    async with await asyncio.start_server(_greet, "127.0.0.1", 0) as server:
+        there = server.sockets[0].getsockname()[1]
+        async with Shell.on(station, "one") as shell:
+            router = "$(ip route | sed -n 's/default via \\([0-9.]*\\).*/\\1/p')"
+            assert await shell.run(f"wget -qO- http://{router}:{there}/") == "from the host"
     await station.kill("one")
+
+
+async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.0 200 OK\r\n\r\nfrom the host\n")
+    writer.close()

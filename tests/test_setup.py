@@ -23,7 +23,7 @@ for word; do
         ovmf) mkdir -p "$OVMF"; touch "$OVMF/OVMF_CODE.fd" ;;
         swtpm) cp "$BIN/true" "$BIN/swtpm" ;;
         swtpm-tools) cp "$BIN/true" "$BIN/swtpm_setup" ;;
-        mmdebstrap) cp "$BIN/true" "$BIN/mmdebstrap" ;;
+        mmdebstrap | passt) cp "$BIN/true" "$BIN/$word" ;;
         python3.11-venv) touch "$BIN/ensurepip" ;;
     esac
 done
@@ -208,7 +208,8 @@ def test_an_old_python_is_named(computer: Computer) -> None:
 def test_dev_serves_as_run_but_not_the_other_way_round(computer: Computer) -> None:
     computer.setup()
     computer.calls()
-    computer.stub("mmdebstrap")
+    for program in ("mmdebstrap", "passt"):
+        computer.stub(program)
     assert computer.setup("--dev").returncode == 0
     assert computer.calls() == [
         "python -m pip --version",
@@ -219,17 +220,17 @@ def test_dev_serves_as_run_but_not_the_other_way_round(computer: Computer) -> No
     assert computer.calls() == []
 
 
-def test_what_builds_a_debian_is_installed_for_development_only(computer: Computer) -> None:
+def test_what_only_tests_need_is_installed_for_development_only(computer: Computer) -> None:
     computer.setup()
     assert not [call for call in computer.calls() if "mmdebstrap" in call]
     assert computer.setup("--dev").returncode == 0
-    install = "apt-get install --yes --no-install-recommends mmdebstrap"
+    install = "apt-get install --yes --no-install-recommends mmdebstrap passt"
     assert computer.calls()[:2] == ["apt-get update", install]
     # Somebody who is not root needs a user namespace with more than one user in it.
     computer.uid = 1000
     (computer.bin / "sudo-asks-nothing").touch()
     computer.setup("--dev")
-    assert install.replace("mmdebstrap", "uidmap") in computer.calls()
+    assert install.replace("mmdebstrap passt", "uidmap") in computer.calls()
 
 
 def test_a_changed_lock_is_installed_again(computer: Computer) -> None:
