@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from tests.fake_layers import NOW
 from workstation.core.bundle.estimate import Estimate
 from workstation.core.bundle.export import Exported, Wish
+from workstation.core.bundle.importing import Imported
 from workstation.core.bundle.inspection import Report
 from workstation.core.bundle.reader import Bundle
-from workstation.core.bundle.verbs import Carry, Imported
+from workstation.core.bundle.verbs import Carry
 from workstation.core.foreign.adopt import Imported as Adopted
 from workstation.core.foreign.look import Looked
 from workstation.core.foreign.recognise import Kind

@@ -36,6 +36,31 @@ async def laptop(other_home: Path) -> AsyncIterator[Workstation]:
         yield station
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a bundle is to lie."""
+    return tmp_path / "one.vmbundle"
+
+
+@pytest.fixture
+async def demo(station: Workstation, with_appliance: None) -> None:
+    """“one” runs on the first laptop, “first” in mind and on its disk at “before”, “second” now."""
+    await start_demo(station)
+
+
+async def start_demo(station: Workstation) -> None:
+    await awake(station, "one", with_disk())
+    await remember(station, "one", "first")
+    await station.layers.snapshot("one", "before")
+    await remember(station, "one", "second")
+
+
+async def lose(station: Workstation) -> None:
+    """The first laptop is gone, and all that was on it."""
+    await station.kill("one")
+    shutil.rmtree(station.paths.data)
+
+
 @pytest.fixture(scope="session")
 def made(appliance: Path) -> Iterator[tuple[Path, str]]:
     """A running machine with a history, in a file, and the fingerprint of who signed it.
@@ -53,17 +78,13 @@ async def _make(paths: Paths, appliance: Path, file: Path) -> str:
     paths.images.mkdir(parents=True)
     paths.image("appliance").symlink_to(appliance)
     async with Workstation(paths, front_end="test", watch=False) as station:
-        await awake(station, "one", with_disk())
-        await remember(station, "one", "first")
-        await station.layers.snapshot("one", "before")
-        await remember(station, "one", "second")
+        await start_demo(station)
         async with Shell.on(station, "one") as shell:
             await shell.run("dd if=/dev/urandom of=/data/big bs=64k count=200; sync")
             await shell.run("SUM=$(md5sum </data/big); echo 3 >/proc/sys/vm/drop_caches")
         await station.carry.export("one", file)
-        await station.kill("one")
         signer = station.carry.keys.own_fingerprint()
-    shutil.rmtree(paths.data)
+        await lose(station)
     return signer
 
 

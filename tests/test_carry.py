@@ -1,13 +1,12 @@
 """Two laptops: what a guest remembers is carried from one home to another in one file."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import tiny
-from tests.laptops import laptop, other_home, trust
+from tests.laptops import demo, file, laptop, lose, other_home, trust
 from tests.test_guest import awake
 from tests.test_layers import recall, remember, with_disk
 from workstation.core.bundle.export import Wish
@@ -17,24 +16,18 @@ from workstation.model.machine import State
 pytestmark = [pytest.mark.qemu]
 
 
-__all__ = ["laptop", "other_home"]
+__all__ = ["demo", "file", "laptop", "other_home"]
 
 
-@pytest.mark.usefixtures("with_appliance")
+@pytest.mark.usefixtures("demo")
 async def test_a_running_guest_goes_on_elsewhere_with_its_history(
-    station: Workstation, laptop: Workstation, tmp_path: Path
+    station: Workstation, laptop: Workstation, file: Path
 ) -> None:
-    await awake(station, "one", with_disk())
-    await remember(station, "one", "first")
-    await station.layers.snapshot("one", "before")
-    await remember(station, "one", "second")
-    file = tmp_path / "one.vmbundle"
     done = await station.carry.export("one", file)
     assert station.view("one").state is State.RUNNING
     assert (done.layers, done.memory, done.size) == (2, True, file.stat().st_size)
     trust(laptop, station)
-    await station.kill("one")
-    shutil.rmtree(station.paths.data)
+    await lose(station)
 
     came = await laptop.carry.import_file(file)
     assert (came.name, came.resumes, came.said) == ("one", True, ())
@@ -49,12 +42,11 @@ async def test_a_running_guest_goes_on_elsewhere_with_its_history(
 
 @pytest.mark.usefixtures("with_appliance")
 async def test_what_was_done_on_the_stick_comes_home(
-    station: Workstation, laptop: Workstation, tmp_path: Path
+    station: Workstation, laptop: Workstation, file: Path
 ) -> None:
     """Opened where it lies, worked in, added to the file that it runs from, brought home."""
     await awake(station, "one", with_disk())
     await remember(station, "one", "first")
-    file = tmp_path / "one.vmbundle"
     first = await station.carry.export("one", file)
     await station.kill("one")
     trust(laptop, station)
@@ -75,12 +67,12 @@ async def test_what_was_done_on_the_stick_comes_home(
 
 
 async def test_an_empty_machine_is_carried(
-    station: Workstation, laptop: Workstation, tmp_path: Path
+    station: Workstation, laptop: Workstation, file: Path
 ) -> None:
     await station.create("one", tiny(drives=[{"size": "8 MiB"}]))
-    done = await station.carry.export("one", tmp_path / "one.vmbundle", Wish(compress=True))
+    done = await station.carry.export("one", file, Wish(compress=True))
     assert not done.memory
-    came = await laptop.carry.import_file(tmp_path / "one.vmbundle", name="two")
+    came = await laptop.carry.import_file(file, name="two")
     assert came.name == "two"
     assert os.listdir(laptop.paths.making) == []
     await laptop.start("two")

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import tiny
-from tests.laptops import at, laptop, other_home, trust
-from tests.test_guest import awake
-from tests.test_layers import recall, remember, with_disk
+from tests.laptops import at, demo, file, laptop, lose, other_home, trust
+from tests.test_layers import recall, remember
 from workstation.core.bundle import unlocked, verify
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.unlocked import Keyring
@@ -22,7 +21,7 @@ from workstation.qemu import luks
 
 pytestmark = [pytest.mark.qemu]
 
-__all__ = ["laptop", "other_home"]
+__all__ = ["demo", "file", "laptop", "other_home"]
 
 WORDS = "correct horse battery staple"
 
@@ -35,20 +34,14 @@ def nothing_at_hand() -> Iterator[None]:
     unlocked.forget_all()
 
 
-@pytest.mark.usefixtures("with_appliance")
+@pytest.mark.usefixtures("demo")
 async def test_an_encrypted_bundle_runs_where_it_lies(
-    station: Workstation, laptop: Workstation, tmp_path: Path
+    station: Workstation, laptop: Workstation, file: Path, tmp_path: Path
 ) -> None:
     """In another home, to its history, after a log-out, elsewhere, settled in, and back again."""
-    await awake(station, "one", with_disk())
-    await remember(station, "one", "first")
-    await station.layers.snapshot("one", "before")
-    await remember(station, "one", "second")
-    file = tmp_path / "one.vmbundle"
     await station.carry.export("one", file, Wish(passphrase=WORDS))
     trust(laptop, station)
-    await station.kill("one")
-    shutil.rmtree(station.paths.data)
+    await lose(station)
 
     with pytest.raises(LockedError, match="its passphrase is needed"):
         await laptop.inplace.open(file)
@@ -113,9 +106,8 @@ async def _disk_only(station: Workstation, file: Path) -> None:
 
 
 async def test_a_later_start_asks_again_after_a_log_out(
-    station: Workstation, laptop: Workstation, tmp_path: Path
+    station: Workstation, laptop: Workstation, file: Path
 ) -> None:
-    file = tmp_path / "one.vmbundle"
     await _disk_only(station, file)
     await laptop.inplace.open(file, passphrase=WORDS)
     await laptop.start("one")
@@ -164,9 +156,8 @@ async def test_a_key_is_kept_in_memory_only(tmp_path: Path) -> None:
 
 
 async def test_a_disk_that_was_changed_is_found_without_its_key(
-    station: Workstation, laptop: Workstation, tmp_path: Path
+    station: Workstation, laptop: Workstation, file: Path
 ) -> None:
-    file = tmp_path / "one.vmbundle"
     await _disk_only(station, file)
     bundle = laptop.carry.unlock(file, WORDS)
     (disk,) = [one for _, one in bundle.manifest.files() if one.form == "luks"]
@@ -187,10 +178,9 @@ async def test_a_disk_that_was_changed_is_found_without_its_key(
 
 
 async def test_every_tool_that_reads_a_layer_reads_an_encrypted_one(
-    station: Workstation, laptop: Workstation, tmp_path: Path
+    station: Workstation, laptop: Workstation, file: Path, tmp_path: Path
 ) -> None:
     """qemu-img and a QEMU without a machine: check, flatten, squash, an independent clone."""
-    file = tmp_path / "one.vmbundle"
     await station.create("one", tiny(drives=[{"size": "8 MiB"}]))
     await station.layers.snapshot("one", "a")
     await station.layers.snapshot("one", "b")

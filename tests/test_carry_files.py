@@ -15,7 +15,7 @@ import pytest
 
 from tests.bundles import NOW, write
 from tests.conftest import overlay, tiny
-from tests.laptops import laptop, other_home
+from tests.laptops import file, laptop, other_home
 from workstation.core.bundle import target
 from workstation.core.bundle.export import OVERHEAD, Plan, Wish, check_target
 from workstation.core.bundle.reader import open_bundle
@@ -36,12 +36,7 @@ from workstation.model.bundle import CHUNK, Content
 from workstation.model.events import Activity, Event
 from workstation.model.layer import Layer, LayerFile, Memory
 
-__all__ = ["laptop", "other_home"]
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "one.vmbundle"
+__all__ = ["file", "laptop", "other_home"]
 
 
 CLUSTER = 65_536

@@ -23,8 +23,8 @@ from tests.test_guest import awake
 from tests.test_layers import recall, remember, with_disk
 from workstation.core.bundle import receive
 from workstation.core.bundle.export import Wish
+from workstation.core.bundle.importing import Imported
 from workstation.core.bundle.receive import Received
-from workstation.core.bundle.verbs import Imported
 from workstation.core.library import library
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, InvalidError, UsageError, WorkstationError

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.laptops import laptop, other_home, trust
-from tests.test_guest import awake
-from tests.test_layers import recall, remember, with_disk
+from tests.laptops import demo, file, laptop, other_home, trust
+from tests.test_layers import recall, remember
 from workstation.core.bundle import chunks, shrink
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.source import SourceFile
@@ -19,7 +18,7 @@ from workstation.qemu import clusters
 
 pytestmark = [pytest.mark.qemu]
 
-__all__ = ["laptop", "other_home"]
+__all__ = ["demo", "file", "laptop", "other_home"]
 
 
 def run(*words: str | Path) -> str:
@@ -109,17 +108,12 @@ def test_what_is_packed_already_or_out_of_the_ordinary_is_left_as_it_is(tmp_path
             assert clusters.read(read, other.stat().st_size) is None
 
 
-@pytest.mark.usefixtures("with_appliance")
+@pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize("words", ["", "correct horse battery staple"])
 async def test_a_compressed_bundle_runs_where_it_lies_and_is_added_to(
-    station: Workstation, laptop: Workstation, tmp_path: Path, words: str
+    station: Workstation, laptop: Workstation, file: Path, words: str
 ) -> None:
     """With its history; what is added is packed too, encrypted or not."""
-    await awake(station, "one", with_disk())
-    await remember(station, "one", "first")
-    await station.layers.snapshot("one", "before")
-    await remember(station, "one", "second")
-    file = tmp_path / "one.vmbundle"
     first = await station.carry.export("one", file, Wish(compress=True, passphrase=words))
     await remember(station, "one", "third")
     again = await station.carry.export("one", file, Wish(passphrase=words))

@@ -18,9 +18,9 @@ from workstation.paths import Paths
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
     from workstation.core.bundle.export import Exported, Wish
+    from workstation.core.bundle.importing import Imported
     from workstation.core.bundle.inspection import Closed, Report
     from workstation.core.bundle.reader import Bundle
-    from workstation.core.bundle.verbs import Imported
 
 PIPE = "-"
 

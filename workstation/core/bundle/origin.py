@@ -5,9 +5,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from workstation.core import atomic
-from workstation.core.bundle.keys import Keys
+from workstation.core.bundle.keys import Keys, as_fingerprint
+from workstation.core.bundle.reader import Bundle
 from workstation.core.layers.store import ORIGIN, Store
-from workstation.errors import InvalidError
+from workstation.errors import InvalidError, UsageError
 from workstation.model.profile import Section
 
 
@@ -18,6 +19,16 @@ class Origin(Section):
     """A fingerprint."""
     confirmed: bool = False
     """The person typed that its memory may be loaded, whoever the signer is."""
+
+
+def claimed(bundle: Bundle, typed: str) -> Origin:
+    """Of what comes in a bundle; raises UsageError where another fingerprint was typed."""
+    if typed and as_fingerprint(typed) != bundle.signer:
+        raise UsageError(
+            f"{bundle} was not signed by “{typed}”",
+            hint=f"its signer is {bundle.signer}: ask whoever gave it to you",
+        )
+    return Origin(signer=bundle.signer, confirmed=bool(typed))
 
 
 def write(directory: Path, origin: Origin) -> None:

@@ -4,16 +4,14 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core.bundle import (
-    arrive,
     export,
     inspection,
-    place,
     planning,
     reader,
     receive,
@@ -21,52 +19,24 @@ from workstation.core.bundle import (
     target,
     verify,
 )
-from workstation.core.bundle.arrive import Arrival
 from workstation.core.bundle.export import Exported, Plan, Wish
 from workstation.core.bundle.flatten import flatten
-from workstation.core.bundle.identity import Settled
+from workstation.core.bundle.importing import Imported, Words, take
 from workstation.core.bundle.inspection import Closed, Report
-from workstation.core.bundle.keys import Keys, as_fingerprint
-from workstation.core.bundle.origin import Origin, may_load
+from workstation.core.bundle.keys import Keys
+from workstation.core.bundle.origin import may_load
 from workstation.core.bundle.planning import Subject
 from workstation.core.bundle.reader import Bundle, open_bundle
-from workstation.core.bundle.receive import WHAT_CAME, Received
+from workstation.core.bundle.receive import WHAT_CAME
 from workstation.core.bundle.work import in_thread
 from workstation.core.host import media
-from workstation.core.layers.collect import collect_quietly
 from workstation.core.layers.moves import find_layer
 from workstation.core.library import library
-from workstation.errors import InvalidError, UsageError
-from workstation.model.events import Severity
+from workstation.errors import InvalidError
 from workstation.model.machine import Definition
 
 if TYPE_CHECKING:
-    from workstation.core.machine.machine import Machine
     from workstation.core.workstation import Workstation
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What came of a bundle."""
-
-    name: str
-    layers: int
-    shared: int
-    """How many of them were here already."""
-    copied: int
-    """Bytes."""
-    resumes: bool
-    """Whether its start goes on from memory."""
-    updated: bool
-    """It was here, and has been brought up to date."""
-    distrusted: bool
-    """It could go on from memory, and boots instead: its signer is not trusted."""
-    signer: str
-    """A fingerprint."""
-    signer_name: str
-    """What the person calls the signer; empty for a stranger."""
-    said: tuple[str, ...]
-    """What was changed or left out, in a person's words."""
 
 
 class Carry:
@@ -256,7 +226,8 @@ class Carry:
         stranger to be loaded.
         """
         bundle = await asyncio.to_thread(self.bundle, path, passphrase)
-        return await self._take(bundle, name, load_memory, into=into, discard=discard)
+        words = Words(name, load_memory, into, discard)
+        return await take(self._station, bundle, words)
 
     async def import_stream(
         self,
@@ -278,118 +249,8 @@ class Carry:
             with _of_a_stream():
                 bundle = await asyncio.to_thread(open_bundle, came.path, passphrase)
             bundle = replace(bundle, called=str(WHAT_CAME))
-            return await self._take(bundle, name, load_memory, came, into=into, discard=discard)
-
-    async def _take(
-        self,
-        bundle: Bundle,
-        name: str,
-        load_memory: str,
-        came: Received | None = None,
-        *,
-        into: str,
-        discard: bool,
-    ) -> Imported:
-        """In, as a machine of its own or for one that is here; what failed leaves nothing."""
-        station = self._station
-        old = await asyncio.to_thread(renew.meant, station.paths, bundle, into, name)
-        try:
-            await asyncio.to_thread(verify.check_structure, bundle)
-            if old:
-                done = await self._renew(bundle, old, load_memory, came, discard=discard)
-            else:
-                done = await self._import(bundle, name, load_memory, came)
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(collect_quietly, station.paths, self._store))
-            raise
-        if old:  # what its old head stood on may lead nowhere now
-            await asyncio.to_thread(collect_quietly, station.paths, self._store)
-        return done
-
-    async def _renew(
-        self, bundle: Bundle, name: str, load_memory: str, came: Received | None, *, discard: bool
-    ) -> Imported:
-        station, store = self._station, self._store
-        origin = self.origin(bundle, load_memory)
-        trusted = origin.confirmed or self.keys.trusts(origin.signer)
-
-        def check() -> None:
-            if not discard:
-                again = f"workstation import {bundle.called or bundle.path} --into {name} --discard"
-                station.layers.refuse_loss(name, again)
-
-        with station.working(f"import {name}", unit="B") as progress:
-            await asyncio.to_thread(renew.check_related, station.paths, store, bundle, name)
-            arrival = await asyncio.to_thread(arrive.plan, store, bundle, came)
-            renewed = await renew.renew(
-                station, name, arrival, origin, progress, load_memory=trusted, check=check
-            )
-        left_out = _left_out(arrival.left_out)
-        return self._imported(
-            bundle, name, arrival, (*_of_the_file(bundle), *renewed.said, *left_out),
-            resumes=renewed.moved and trusted, updated=True, trusted=trusted or not renewed.moved,
-        )  # fmt: skip
-
-    async def _import(
-        self, bundle: Bundle, name: str, load_memory: str, came: Received | None
-    ) -> Imported:
-        station, store = self._station, self._store
-        if name:
-            library.check_new_name(station.paths, name)
-        origin = self.origin(bundle, load_memory)
-        trusted = origin.confirmed or self.keys.trusts(origin.signer)
-        carried = bundle.manifest.machine
-        with station.working(f"import {name or carried.name}", unit="B") as progress:
-            arrival = await asyncio.to_thread(arrive.plan, store, bundle, came)
-            settled = await place.bring_in(
-                station.paths, store, arrival, name, origin, progress,
-                load_memory=trusted,
-            )  # fmt: skip
-        station.machine(settled.name)
-        if station.inplace.reads(settled.name):  # it shares layers that were opened in place
-            await station.inplace.settle(settled.name)
-        return self._imported(
-            bundle, settled.name, arrival, self.said(bundle, settled, arrival),
-            resumes=trusted, updated=False, trusted=trusted,
-        )  # fmt: skip
-
-    def _imported(
-        self, bundle: Bundle, name: str, arrival: Arrival, said: tuple[str, ...],
-        *, resumes: bool, updated: bool, trusted: bool,
-    ) -> Imported:  # fmt: skip
-        frozen = bundle.manifest.machine.resume
-        keep_said(self._station.machine(name), said)
-        return Imported(
-            name=name,
-            layers=len(bundle.ids()),
-            shared=len(arrival.shared),
-            copied=arrival.size,
-            resumes=frozen and resumes,
-            updated=updated,
-            distrusted=frozen and not trusted,
-            signer=bundle.signer,
-            signer_name=self.keys.name_of(bundle.signer),
-            said=said,
-        )
-
-    def said(self, bundle: Bundle, settled: Settled, arrival: Arrival) -> tuple[str, ...]:
-        """What was changed or left out, in a person's words."""
-        return (*_of_the_file(bundle), *settled.said, *_left_out(arrival.left_out))
-
-    def origin(self, bundle: Bundle, load_memory: str) -> Origin:
-        """Of what comes in a bundle; raises UsageError where another fingerprint was typed."""
-        if load_memory and as_fingerprint(load_memory) != bundle.signer:
-            raise UsageError(
-                f"{bundle} was not signed by “{load_memory}”",
-                hint=f"its signer is {bundle.signer}: ask whoever gave it to you",
-            )
-        return Origin(signer=bundle.signer, confirmed=bool(load_memory))
-
-
-def keep_said(machine: "Machine", said: tuple[str, ...]) -> None:
-    """In the machine's log: what was changed is of interest for longer than a notice stays."""
-    for text in said:
-        machine.log(text, Severity.WARNING)
+            words = Words(name, load_memory, into, discard)
+            return await take(station, bundle, words, came)
 
 
 @contextmanager
@@ -403,13 +264,3 @@ def _of_a_stream() -> Iterator[None]:
             hint="send it again; the other end may have said why it stopped",
             details=str(error),
         ) from error
-
-
-def _of_the_file(bundle: Bundle) -> list[str]:
-    if not bundle.cut_off:
-        return []
-    return ["an export onto this file was cut off: this is what was in it before"]
-
-
-def _left_out(texts: tuple[str, ...]) -> list[str]:
-    return [f"left out: {text}" for text in texts]

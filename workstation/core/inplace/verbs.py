@@ -7,12 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from workstation.core.bundle import arrive, inspection, place
+from workstation.core.bundle import arrive, importing, inspection, place
+from workstation.core.bundle import origin as origins
 from workstation.core.bundle.estimate import Estimate, estimate
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.inspection import Report
 from workstation.core.bundle.reader import Bundle
-from workstation.core.bundle.verbs import keep_said
 from workstation.core.host import admission, media
 from workstation.core.inplace import carried, links, pulled
 from workstation.core.inplace.settle import Settled, linked, settle
@@ -91,7 +91,7 @@ class InPlace:
         """
         station, carry = self._station, self._station.carry
         bundle = await asyncio.to_thread(carry.unlock, path, passphrase)
-        origin = carry.origin(bundle, load_memory)
+        origin = origins.claimed(bundle, load_memory)
         trusted = origin.confirmed or carry.keys.trusts(bundle.signer)
         resumes = bundle.manifest.machine.resume and trusted and not cold
         profile = await self._check(bundle, path, resumes=resumes, force=force)
@@ -105,8 +105,8 @@ class InPlace:
         except BaseException:
             await asyncio.shield(asyncio.to_thread(collect_quietly, station.paths, self._store))
             raise
-        said = carry.said(bundle, known, arrival)
-        keep_said(station.machine(known.name), said)
+        said = importing.said(bundle, known, arrival)
+        importing.keep_said(station.machine(known.name), said)
         await station.digest()
         return Opened(
             name=known.name,
