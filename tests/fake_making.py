@@ -3,25 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workstation.core.images.catalog import Entry
+from workstation.core.images.offers import Offer
 from workstation.core.making.remarks import Remark
 from workstation.core.making.room import Making
 from workstation.errors import NotFoundError
-from workstation.model.image import CatalogImage
+from workstation.model.image import Kind
 from workstation.model.machine import MachineView
 from workstation.model.profile import NAME_PATTERN, Profile
 from workstation.profile.catalog import ProfileEntry
 
 if TYPE_CHECKING:
     from tests.fakes import FakeWorkstation
-
-
-def listed(name: str, description: str) -> Entry:
-    image = CatalogImage.model_validate(
-        {"name": name, "description": description, "urls": [f"https://example.org/{name}"],
-         "hash": "0" * 64, "download": "430 MiB", "disk": "3 GiB", "login": "user debian"}
-    )  # fmt: skip
-    return Entry(name, Path(f"/images/{name}.yaml"), image)
 
 
 class FakeMaking(Making):
@@ -31,9 +23,10 @@ class FakeMaking(Making):
         super().__init__(station)
         self._fake = station
         self.said: list[Remark] = []
-        self.entries = [
-            listed("alpine", "Alpine Linux 3.23, small cloud image"),
-            listed("debian-13", "Debian 13 (trixie), generic cloud image"),
+        self.there = [
+            Offer("alpine", "to pull, 220 MiB", "Alpine Linux 3.23, small cloud image", Kind.DISK),
+            Offer("debian-13", "here, 430 MiB", "Debian 13 (trixie)", Kind.DISK, "/images"),
+            Offer("tools", "here, 9 MiB", "from /isos/tools.iso", Kind.DISC, "/images"),
         ]
 
     async def from_image(self, text: str) -> Profile:
@@ -50,8 +43,8 @@ class FakeMaking(Making):
             raise NotFoundError(f"there is no profile in {text}")
         return [ProfileEntry(name, Path(f"/lab/{name}.yaml"), name) for name in ("appliance",)]
 
-    async def catalog(self) -> list[Entry]:
-        return self.entries
+    async def offers(self) -> list[Offer]:
+        return self.there
 
     async def remarks(self, name: str, profile: Profile) -> list[Remark]:
         import re

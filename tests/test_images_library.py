@@ -14,6 +14,7 @@ from tests.test_cli import Said
 from workstation.core.images import Images
 from workstation.core.images.catalog import load
 from workstation.core.images.keep import How
+from workstation.core.images.offers import offers
 from workstation.core.layers.store import Store
 from workstation.core.workstation import Workstation
 from workstation.errors import InvalidError, NotFoundError, UsageError
@@ -105,6 +106,27 @@ def test_a_persons_own_entry_takes_a_shipped_ones_place(
     assert "broken.yaml:1:" in rows["broken"]["description"]
     said = Said(capsys, "images", "pull", "debain-12")
     assert (said.code, "did you mean “debian-12”" in said.err) == (3, True)
+
+
+async def test_what_a_machine_can_be_made_of_is_told_whether_it_is_here_or_not(
+    paths: Paths, tmp_path: Path
+) -> None:
+    images = Images(paths)
+    await images.add(disk(tmp_path / "mine.raw"), "mine", How.COPY)
+    iso = tmp_path / "tools.iso"
+    iso.write_bytes(bytes(32768) + b"\1CD001" + bytes(4096))
+    await images.add(iso, "tools", How.COPY)
+    disk(paths.images / "loose.qcow2")
+    found = {offer.name: offer for offer in offers(images)}
+    told = {name: (found[name].kind, found[name].here) for name in
+            ("mine", "tools", "loose", "debian-12", "nixos", "debian", "appliance")}  # fmt: skip
+    assert told == {
+        "mine": (Kind.DISK, True), "tools": (Kind.DISC, True), "loose": (Kind.DISK, True),
+        "debian-12": (Kind.DISK, False), "nixos": (Kind.DISC, False),
+        "debian": (Kind.DISK, False), "appliance": (None, False),
+    }  # fmt: skip
+    assert "guest agent" in found["debian"].description
+    assert found["mine"].description == f"from {tmp_path / 'mine.raw'}"
 
 
 # -- a person's own files -------------------------------------------------------

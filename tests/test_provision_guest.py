@@ -37,6 +37,7 @@ def shop(share: Path) -> Profile:
             "cpu": {"cores": 2},
             "drives": [{"image": "debian", "size": "6 GiB"}],
             "display": {"adapter": "none"},
+            "networks": [{}, {"mode": "private", "name": "lab"}],
             "shares": [{"path": str(share), "tag": "work", "mode": "9p"}],
             "provision": {
                 "user": "maria",
@@ -108,6 +109,9 @@ async def the_profile_has_been_carried_out(station: Workstation) -> None:
         "XKBLAYOUT=de", 'XKBLAYOUT="de"'
     )
     assert await shell(station, "getent passwd maria | cut -d: -f7") == "/bin/bash"
+    # Both adapters have an address, and the private network's domain is searched.
+    assert "10.77." in await shell(station, "ip -4 -o address show dev net1")
+    assert "(net1): lab" in await shell(station, "resolvectl domain")
     # The hash that the guest has is of the password.
     salt = (await shell(station, "getent shadow maria | cut -d: -f2")).split("$")
     made = subprocess.run(

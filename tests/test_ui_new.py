@@ -168,11 +168,21 @@ async def test_the_text_can_be_changed_and_the_validator_stands_beside_it() -> N
         assert made.memory == 6 * 2**30
 
 
-async def test_a_catalog_image() -> None:
+async def test_a_disc_of_the_library_goes_beside_a_blank_disk() -> None:
+    async with wizard(library()) as (app, pilot, dialog):
+        await pilot.press("end", "up", "up", "up", "up", "enter")
+        await until(pilot, lambda: isinstance(app.screen, PickDialog))
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: dialog.steps.current == "form")
+        assert (box(dialog, "iso").value, box(dialog, "image").value) == ("tools", "")
+
+
+async def test_an_image_of_the_catalog_or_the_library() -> None:
     station = library()
     async with wizard(station) as (app, pilot, dialog):
         await pilot.press("end", "up", "up", "up", "up", "enter")
         await until(pilot, lambda: isinstance(app.screen, PickDialog))
+        assert "here · Debian 13" in shown(app)
         await pilot.press("down", "enter")
         await until(pilot, lambda: dialog.steps.current == "form")
         assert box(dialog, "image").value == "debian-13"
@@ -331,7 +341,7 @@ async def test_a_wish_that_cannot_be_made_can_be_let_go() -> None:
 
 
 @SIZES
-@pytest.mark.parametrize("step", ["first", "form", "review", "wrong", "catalog", "disc"])
+@pytest.mark.parametrize("step", ["first", "form", "review", "wrong", "image", "disc"])
 def test_each_step_looks(looks_as_kept: Compare, size: tuple[int, int], step: str) -> None:
     station = library()
     station.wizard.said = [
@@ -344,7 +354,7 @@ def test_each_step_looks(looks_as_kept: Compare, size: tuple[int, int], step: st
         "form": ["down", "down", "enter"],
         "review": ["down", "down", "enter", "enter"],
         "wrong": ["down", "down", "enter", "enter"],
-        "catalog": ["end", "up", "up", "up", "up", "enter"],
+        "image": ["end", "up", "up", "up", "up", "enter"],
         "disc": ["end", "up", "up", "up", "enter"],
     }[step]
 
@@ -369,7 +379,7 @@ def _ready(app: WorkstationApp, step: str) -> Callable[[], object]:
     ready: dict[str, Callable[[], object]] = {
         "first": lambda: "20 GiB" in shown(app),
         "form": lambda: "downloaded" in shown(app),
-        "catalog": lambda: isinstance(app.screen, PickDialog),
+        "image": lambda: isinstance(app.screen, PickDialog),
         "disc": lambda: isinstance(app.screen, PathDialog),
     }
     return ready.get(step, lambda: "downloaded" in shown(app) and app.screen.query("#yaml"))

@@ -10,6 +10,7 @@ from workstation.cli.station import station
 from workstation.cli.table import table
 from workstation.core.images import Image, Images
 from workstation.core.images.keep import How, name_of
+from workstation.core.images.offers import offers
 from workstation.core.imaging.recipe import recipe_names
 from workstation.errors import InvalidError
 from workstation.model.text import safe_line
@@ -18,65 +19,18 @@ from workstation.paths import Paths, shipped
 
 if TYPE_CHECKING:
     from workstation.cli.parser import Call
-    from workstation.core.images.catalog import Entry
 
 
 def show(call: "Call") -> None:
     """The images that are here, and those that can be had."""
-    images = Images(Paths.from_environment())
-    rows = _rows(images)
+    found = offers(Images(Paths.from_environment()))
     if call.json:
+        keys = ("name", "state", "description", "path", "login")
+        rows = [{key: getattr(offer, key) for key in keys} for offer in found]
         print(json.dumps(rows, indent=2))
         return
-    cells = [(row["name"], row["state"], safe_line(row["description"])) for row in rows]
+    cells = [(offer.name, offer.state, safe_line(offer.description)) for offer in found]
     print(table(("NAME", "STATE", "WHAT IT IS"), cells))
-
-
-def _rows(images: Images) -> list[dict[str, str]]:
-    have = {image.name: image for image in images.list()}
-    entries = {entry.name: entry for entry in images.catalog.entries()}
-    own, recipes = images.own_files(), images.recipes()
-    names = sorted({*have, *entries, *own, *recipes})
-    return [
-        {
-            "name": name,
-            "state": _state(have.get(name), entries.get(name), name in own, name in recipes),
-            "description": _description(have.get(name), entries.get(name)),
-            "path": str(have[name].path if name in have else own.get(name, "")),
-            "login": _login(entries.get(name)),
-        }
-        for name in names
-    ]
-
-
-def _state(image: Image | None, entry: "Entry | None", own: bool, recipe: bool) -> str:
-    """Whether it is here, else how it comes."""
-    if image:
-        return f"here, {format_size(image.size)}"
-    if own:
-        return "here, a file of yours"
-    if recipe:
-        return "to build"
-    if entry and entry.problem:
-        return "has a problem"
-    known = entry.image if entry else None
-    if known and known.urls:
-        return f"to pull, {format_size(known.download)}"
-    return "to add"
-
-
-def _description(image: Image | None, entry: "Entry | None") -> str:
-    if entry and entry.problem:
-        return entry.problem
-    if entry and entry.image:
-        return entry.image.description
-    if image and image.origin:
-        return f"from {image.origin}"
-    return f"Linux {image.kernel}" if image and image.kernel else ""
-
-
-def _login(entry: "Entry | None") -> str:
-    return entry.image.login if entry and entry.image else ""
 
 
 def build(call: "Call") -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workstation.core.images.catalog import Catalog
     from workstation.core.images.keep import How
     from workstation.core.images.pull import Tell
+    from workstation.core.imaging.recipe import DiskRecipe, Recipe
 
 ENDINGS = (".qcow2", ".raw", ".img", ".iso")
 """Of a person's own disk images and discs."""
@@ -53,6 +54,12 @@ class Images:
         from workstation.core.imaging.recipe import recipe_names
 
         return recipe_names(self._recipes)
+
+    def recipe(self, name: str) -> "Recipe | DiskRecipe":
+        """Raises NotFoundError where there is none, InvalidError where it cannot be followed."""
+        from workstation.core.imaging.recipe import load_recipe
+
+        return load_recipe(self._recipes, name)
 
     # -- what is here -------------------------------------------------------
 
@@ -158,9 +165,9 @@ class Images:
         When cancelled nothing is left; the image that was there stays until the new one is whole.
         """
         from workstation.core.imaging import build, disk
-        from workstation.core.imaging.recipe import DiskRecipe, load_recipe
+        from workstation.core.imaging.recipe import DiskRecipe
 
-        recipe = load_recipe(self._recipes, name)
+        recipe = self.recipe(name)
         async with self._workshop(name) as workshop:
             if isinstance(recipe, DiskRecipe):
                 await disk.build(recipe, workshop.path, workshop.out, progress)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core.images import Image, Images
-from workstation.core.images.catalog import Entry
 from workstation.core.images.keep import How
+from workstation.core.images.offers import Offer, offers
 from workstation.core.making import answers, remarks, sources, supplies
 from workstation.core.making.remarks import Remark
 from workstation.model.machine import MachineView
@@ -48,9 +48,9 @@ class Making:
         """The profiles in a directory of somebody's, or the one in a file; raises NotFoundError."""
         return await asyncio.to_thread(lambda: list_at(Path(text).expanduser().absolute()))
 
-    async def catalog(self) -> list[Entry]:
-        """The images that can be had, by name."""
-        return await asyncio.to_thread(lambda: self._station.images.catalog.entries())
+    async def offers(self) -> list[Offer]:
+        """The images that are here or can be had, by name."""
+        return await asyncio.to_thread(offers, self._station.images)
 
     def with_answers(self, profile: Profile, **texts: str) -> Profile:
         """The profile with what was typed, by the names of Answers; raises ProfileError."""

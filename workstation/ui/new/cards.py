@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from workstation.profile.catalog import ProfileEntry
 
 SOURCES = {
-    "catalog": ("Catalog image …", "Debian, Fedora, Alpine, FreeBSD…: downloaded when missing"),
+    "image": ("Image …", "Debian, Fedora, Alpine…: downloaded; or one of yours"),
     "disc": ("Disc (ISO) …", "an empty disk, and an installer in the drive"),
     "disk": ("Disk file …", "a copy of a disk image of yours"),
     "clone": ("Another machine …", "a branch of it, as it is now"),

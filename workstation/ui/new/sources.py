@@ -11,7 +11,7 @@ from workstation.ui.new.wish import Source, Wish, free_name, name_trouble
 if TYPE_CHECKING:
     from textual.app import App
 
-    from workstation.core.images.catalog import Entry
+    from workstation.core.images.offers import Offer
     from workstation.core.workstation import Workstation
     from workstation.profile.catalog import ProfileEntry
 
@@ -26,21 +26,22 @@ async def ask(app: App[Any], station: Workstation, kind: str) -> Answer:
     return await _ASK[kind](app, station)
 
 
-async def _catalog(app: App[Any], station: Workstation) -> Answer:
-    entries = await station.making.catalog()
-    name = await app.push_screen_wait(PickDialog("Images of the catalog", [*map(_item, entries)]))
+async def _image(app: App[Any], station: Workstation) -> Answer:
+    from workstation.core.images.offers import PROBLEM
+
+    offers = await station.making.offers()
+    items = [_item(one) for one in offers if one.kind or one.state == PROBLEM]
+    name = await app.push_screen_wait(PickDialog("Images", items))
     if not name:
         return None
-    entry = next(one for one in entries if one.name == name)
-    is_disc = entry.image is not None and entry.image.kind == "disc"
-    make = station.making.from_disc if is_disc else station.making.from_image
+    kind = next(one.kind for one in offers if one.name == name)
+    make = station.making.from_disc if kind == "disc" else station.making.from_image
     return Source(await make(name), name)
 
 
-def _item(entry: Entry) -> Item:
-    if entry.image is None:
-        return Item(entry.name, entry.name, entry.problem, usable=False)
-    return Item(entry.name, entry.name, entry.image.description)
+def _item(offer: Offer) -> Item:
+    text = f"here · {offer.description}" if offer.here else offer.description
+    return Item(offer.name, offer.name, text, usable=offer.kind is not None)
 
 
 async def _disc(app: App[Any], station: Workstation) -> Answer:
@@ -109,7 +110,7 @@ def _profile(entry: ProfileEntry) -> Item:
 
 
 _ASK: dict[str, Callable[[App[Any], Workstation], Awaitable[Answer]]] = {
-    "catalog": _catalog,
+    "image": _image,
     "disc": _disc,
     "disk": _disk,
     "clone": _clone,
