@@ -6,6 +6,7 @@ import json
 
 from workstation.cli.table import table
 from workstation.core.library import overview
+from workstation.model.units import exact_size
 from workstation.roots import Roots
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ def show(call: Call) -> None:
 
 
 def _cells(row: overview.Row) -> tuple[str, ...]:
-    memory = f"{row['memory'] // 2**20} MiB" if row["memory"] else "?"
+    memory = exact_size(row["memory"]) if row["memory"] else "?"
     note = f"its file has problems: workstation show {row['name']}"
     return (
         row["name"],

@@ -28,8 +28,6 @@ _MARGIN = 4
 _LARGEST_DISK = 256 * 2**30
 """Bytes that an unpacked image may have where its catalog does not say how large it is."""
 
-_NO_LIST = "the list of checksums could not be downloaded"
-
 
 class Tell(Protocol):
     """How far it is: what goes on, bytes done, bytes in all where that is known."""
@@ -111,7 +109,8 @@ async def _wanted(
     """What the file's checksum has to be, and where that is said."""
     if image.hash or not image.checksums:
         return checksums.of_text(image.hash or ""), "catalog"
-    text, url = await download.short(http, image.checksums.urls, checksums.MOST_BYTES, _NO_LIST)
+    otherwise = f"the list of checksums of “{image.name}” could not be downloaded"
+    text, url = await download.short(http, image.checksums.urls, checksums.MOST_BYTES, otherwise)
     signed = (await proof.of_list(text)).decode(errors="replace")
     return checksums.find(signed, image.published_name, url), url
 
