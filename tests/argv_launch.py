@@ -96,8 +96,18 @@ def _directory(share: Share) -> Path:
 
 HEAD, LAYER = "00112233445566aa", "aabbccddeeff0011"
 
-_ALONE = {"-nodefaults", "-no-user-config"}
-_RAW = {"-kernel", "-initrd", "-append", "-uuid", "-serial", "-gdb", "-accel"}
+_ALONE = {"-nodefaults", "-no-user-config", "-S"}
+_RAW = {
+    "-kernel",
+    "-initrd",
+    "-append",
+    "-uuid",
+    "-serial",
+    "-gdb",
+    "-accel",
+    "-incoming",
+    "-add-fd",
+}
 _IMPLIED = {
     "-machine": "type",
     "-cpu": "model",

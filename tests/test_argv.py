@@ -7,6 +7,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from workstation.model.profile import Accelerator, Profile
 from workstation.paths import shipped
 from workstation.profile.load import load_profile
 from workstation.qemu.argv import command_line
+from workstation.qemu.build import LATER
 
 GOLDEN = Path(__file__).parent / "golden"
 SHIPPED = [path.stem for path in sorted(shipped("profiles").glob("*.yaml"))]
@@ -214,6 +216,21 @@ def test_boot_order_is_an_index_of_each_device() -> None:
     assert order(Profile.model_validate(network_first)) == ["net", "drive"]
     kernel = {**basis, "boot": {"kernel": "/k"}}
     assert order(Profile.model_validate(kernel)) == []
+
+
+def test_a_newer_qemu_is_told_in_its_own_words() -> None:
+    """What it calls deprecated, or has removed, is said to those only that know nothing else."""
+    old = launch_of(made_up("virtio-console"), Accelerator.TCG)
+    new = launch_of(made_up("virtio-console"), Accelerator.TCG, qemu_knows=frozenset(LATER))
+    before, after = (
+        option_lines(command_line(replace(launch, incoming=30))) for launch in (old, new)
+    )
+    assert "-mon chardev=monitor0,mode=control" in before
+    assert before[-2:] == ["-S", "-incoming fd:30"]
+    monitor = '-object {"qom-type": "monitor-qmp", "id": "monitor0", "chardev": "monitor0"}'
+    assert monitor in after
+    assert not any(line.startswith("-mon ") for line in after)
+    assert after[-3:] == ["-S", "-add-fd fd=30,set=1", "-incoming file:/dev/fdset/1"]
 
 
 def test_a_tpm_without_swtpm_says_what_to_install() -> None:

@@ -13,6 +13,7 @@ from workstation.core.bundle import unlocked, verify
 from workstation.core.bundle.export import Wish
 from workstation.core.bundle.unlocked import Keyring
 from workstation.core.bundle.vault import Vault
+from workstation.core.host import media
 from workstation.core.workstation import Workstation
 from workstation.errors import InvalidError, LockedError, UsageError
 from workstation.model.host import Level
@@ -106,8 +107,10 @@ async def _disk_only(station: Workstation, file: Path) -> None:
 
 
 async def test_a_later_start_asks_again_after_a_log_out(
-    station: Workstation, laptop: Workstation, file: Path
+    station: Workstation, laptop: Workstation, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As on a disk: /tmp is memory on some systems, and what is kept there outlives `forget_all`.
+    monkeypatch.setattr(media, "in_memory", lambda path: False)
     await _disk_only(station, file)
     await laptop.inplace.open(file, passphrase=WORDS)
     await laptop.start("one")

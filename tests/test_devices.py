@@ -227,7 +227,7 @@ async def test_a_guest_sees_its_devices_and_writes_to_its_head_alone(
     station: Workstation, home: Path
 ) -> None:
     (home / "shared, really").mkdir()
-    shares = [{"path": str(home / "shared, really"), "tag": "one"}]
+    shares = [{"path": str(home / "shared, really"), "tag": "one", "mode": "9p"}]
     networks = [{"mac": "52:54:00:00:00:01"}, {"mac": "52:54:00:00:00:02", "mode": "none"}]
     image = home / "own.raw"
     image.write_bytes(before := os.urandom(2**20))

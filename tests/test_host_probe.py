@@ -16,6 +16,14 @@ from workstation.qemu.host import HostPlaces, probe
 from workstation.qemu.kvm import KvmPlaces, KvmState
 
 QEMU = """
+case "$*" in
+    *-qmp*) echo '{"return": {}}'
+        tr -d '\\n' <<'END'
+{"return": [{"meta-type": "enum", "members": [{"name": "xbzrle"}, {"name": "mapped-ram"}]},
+{"meta-type": "object", "members": [{"name": "monitor-qmp", "type": "0"}]}]}
+END
+        exit ;;
+esac
 case "$1" in
     --version) echo "QEMU emulator version 9.2.1 (Debian 1:9.2.1)" ;;
     -machine) printf 'Supported machines are:\\nq35  Standard (alias of pc-q35-9.2)\\n'
@@ -90,13 +98,14 @@ async def test_what_qemu_says_of_itself(bench: Bench) -> None:
     assert facts.machine_types["microvm"] == "microvm"
     assert facts.cpu_models == {"Nehalem", "max"}
     assert facts.user_network
+    assert facts.qemu_knows == {"mapped-ram"}
     assert facts.swtpm == str(bench.bin / "swtpm")
 
 
 async def test_the_second_time_nothing_is_started(bench: Bench) -> None:
     bench.install_qemu()
     first = await bench.probe()
-    assert bench.calls() == 6
+    assert bench.calls() == 7
     assert await bench.probe() == first
     assert bench.calls() == 0
 
@@ -107,7 +116,7 @@ async def test_another_qemu_is_asked_again(bench: Bench) -> None:
     bench.calls()
     bench.program("qemu-system-x86_64", QEMU.replace("9.2.1", "10.0.0"))
     assert (await bench.probe()).qemu_version == (10, 0, 0)
-    assert bench.calls() == 5
+    assert bench.calls() == 6
 
 
 @pytest.mark.parametrize(

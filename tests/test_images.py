@@ -16,9 +16,10 @@ import yaml
 from workstation.core.images import Images
 from workstation.core.images.manifest import Image, read
 from workstation.core.imaging import packages
+from workstation.core.imaging.build import Unpacked, version_of
 from workstation.core.imaging.cpio import Archive
 from workstation.core.imaging.modules import ModuleTree, alias_file, dependency_file
-from workstation.core.imaging.recipe import Wanted, fingerprint, load_recipe
+from workstation.core.imaging.recipe import Recipe, Wanted, fingerprint, load_recipe
 from workstation.errors import HostError, InvalidError, NotFoundError
 from workstation.paths import Paths, shipped
 
@@ -152,6 +153,8 @@ cat <<'END'
 linux-image-cloud-amd64:
   Installed: (none)
   Candidate: (none)
+linux-image-amd64:
+  Candidate: 7.2.13-1
 linux-image-virtual:
   Installed: (none)
   Candidate: 6.8.0.40
@@ -168,6 +171,14 @@ APT_CACHE = f"""#!/bin/sh
 exit; }}
 case "$4" in
 linux-image-virtual) echo "  Depends: linux-image-6.8.0-40-generic" ;;
+linux-image-amd64)
+    echo "  Depends: linux-base-amd64"
+    echo "  Depends: linux-image-7.2.13+deb14-amd64" ;;
+linux-image-7.2.13+deb14-amd64)
+    echo " |Depends: dracut"
+    echo "  Depends: linux-base-7.2.13+deb14-amd64"
+    echo "  Depends: linux-binary-7.2.13+deb14-amd64"
+    echo "  Depends: linux-modules-7.2.13+deb14-amd64" ;;
 linux-image-6.8.0-40-generic)
     echo "  Depends: kmod"
     echo " |Depends: <virtual>"
@@ -195,14 +206,31 @@ def program(path: Path, text: str) -> None:
 
 @pytest.mark.usefixtures("apt")
 async def test_the_current_kernel_is_found_behind_its_meta_package() -> None:
-    wanted = Wanted(
-        ("linux-image-cloud-amd64", "linux-image-virtual"), "^linux-(image|modules)-[0-9]"
-    )
+    recipe = load_recipe(shipped("images"), "appliance")
+    assert isinstance(recipe, Recipe)
+    wanted = recipe.packages[0]
+    assert wanted.any[0] == "linux-image-cloud-amd64"  # not here
     assert await packages.resolve([wanted, Wanted(("busybox-static",))]) == [
         "linux-image-6.8.0-40-generic",
         "linux-modules-6.8.0-40-generic",
         "busybox-static",
     ]
+    # Debian 14 has the kernel in a package, and what is built into it in another.
+    parts = ("image", "base", "binary", "modules")
+    debian = Wanted(("linux-image-amd64",), wanted.follow)
+    assert await packages.resolve([debian]) == [
+        f"linux-{part}-7.2.13+deb14-amd64" for part in parts
+    ]
+
+
+@pytest.mark.parametrize("place", ["boot/vmlinuz-6.1.0-1", "usr/lib/modules/6.1.0-1/vmlinuz"])
+def test_a_kernel_is_found_where_either_debian_has_it(tmp_path: Path, place: str) -> None:
+    recipe = load_recipe(shipped("images"), "appliance")
+    assert isinstance(recipe, Recipe)
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).touch()
+    kernel = Unpacked(tmp_path).find(*recipe.kernel)
+    assert (kernel, version_of(kernel)) == (tmp_path / place, "6.1.0-1")
 
 
 @pytest.mark.usefixtures("apt")

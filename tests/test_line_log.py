@@ -1,6 +1,8 @@
 """What a guest prints is kept, bounded, by a process of its own: real pipes and processes."""
 
 import asyncio
+import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +108,20 @@ async def test_a_plain_file_is_read_in_the_same_way(tmp_path: Path) -> None:
     file.write_bytes(b"one\ntwo\n")
     assert serial.tail(file, 4) == b"two\n"
     assert [piece async for piece in serial.follow(file, forever=False)] == [b"one\ntwo\n"]
+
+
+async def test_a_user_with_many_pipes_gets_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux refuses a longer one past `pipe-user-pages-soft` (pipe(7)): 64 machines are enough."""
+
+    def refused(*_: object) -> int:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(fcntl, "fcntl", refused)
+    with kept(tmp_path / "log") as line:
+        os.write(line, b"all the same")
+        await until_kept(tmp_path / "log", 12)
 
 
 async def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:

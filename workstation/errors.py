@@ -123,7 +123,19 @@ def of_the_host(error: OSError) -> HostError:
     return HostError(f"{place}{what[:1].lower()}{what[1:]}", hint=_HINTS.get(error.errno or 0, ""))
 
 
-def room_hint(words: str) -> str:
-    """What to do where a program says in its words that the disk is full; empty otherwise."""
-    full = (errno.ENOSPC, errno.EDQUOT)
-    return _MAKE_ROOM if any(os.strerror(one) in words for one in full) else ""
+def room_hint(words: str, descriptor: int | None = None) -> str:
+    """What to do where a program says in its words that the disk is full, or where the disk of
+    that open file is so, whatever it says; empty otherwise."""
+    full = any(os.strerror(one) in words for one in (errno.ENOSPC, errno.EDQUOT))
+    return _MAKE_ROOM if full or (descriptor is not None and _is_full(descriptor)) else ""
+
+
+def _is_full(descriptor: int) -> bool:
+    try:
+        disk = os.fstatvfs(descriptor)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _PAGE
+
+
+_PAGE = 4096

@@ -53,6 +53,8 @@ class HostFacts:
     machine_types: dict[str, str] = field(default_factory=dict)
     """Every type this QEMU knows to its versioned name: `q35` and `pc-q35-7.2` to `pc-q35-7.2`."""
     cpu_models: frozenset[str] = frozenset()
+    qemu_knows: frozenset[str] = frozenset()
+    """Words of QMP that not every QEMU knows (`qemu/build.py` says which)."""
     kvm: bool = False
     """KVM can really run a guest here."""
     kvm_reason: str = ""

@@ -66,7 +66,7 @@ def command_line(launch: Launch) -> list[str]:
 
 def _machine(launch: Launch) -> Iterator[str]:
     profile = launch.profile
-    yield from ("-name", f"guest={quoted(launch.paths.name)},debug-threads=on")
+    yield from ("-name", f"guest={quoted(launch.paths.name)}")
     yield from ("-nodefaults", "-no-user-config", "-sandbox", SANDBOX, "-msg", "timestamp=on")
     yield from ("-uuid", str(launch.definition.uuid))
     yield from ("-machine", ",".join(_machine_words(launch)), "-accel", launch.accelerator)
@@ -156,12 +156,18 @@ def _monitors(launch: Launch) -> Iterator[str]:
     for number in range(MONITORS):
         name = f"monitor{number}"
         yield from _listener(launch, name)
-        yield from ("-mon", f"chardev={name},mode=control")
+        yield from _monitor(launch, name)
     if launch.profile.devices.serial:
         log = (f"logfile=/dev/fd/{launch.listeners['serial-log']}", "logappend=on")
         yield from _listener(launch, "serial", *log)
         if launch.profile.devices.console == "serial":
             yield from ("-serial", "chardev:serial")
+
+
+def _monitor(launch: Launch, name: str) -> tuple[str, str]:
+    if "monitor-qmp" in launch.facts.qemu_knows:
+        return "-object", as_json({"qom-type": "monitor-qmp", "id": name, "chardev": name})
+    return "-mon", f"chardev={name},mode=control"
 
 
 def _controllers(profile: Profile) -> Iterator[str]:
@@ -370,5 +376,10 @@ def _debug(launch: Launch) -> Iterator[str]:
 
 
 def _incoming(launch: Launch) -> Iterator[str]:
-    if launch.incoming is not None:
-        yield from ("-S", "-incoming", f"fd:{launch.incoming}")
+    if launch.incoming is None:
+        return
+    yield "-S"
+    if "mapped-ram" in launch.facts.qemu_knows:
+        yield from ("-add-fd", f"fd={launch.incoming},set=1", "-incoming", "file:/dev/fdset/1")
+    else:
+        yield from ("-incoming", f"fd:{launch.incoming}")

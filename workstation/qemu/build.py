@@ -1,6 +1,7 @@
 """What a QEMU program can do, asked of the program itself."""
 
 import asyncio
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,19 @@ _VERSION = re.compile(r"version (\d+)\.(\d+)(?:\.(\d+))?")
 _ALIAS = re.compile(r"\(alias of ([^\s)]+)\)")
 
 Version = tuple[int, int, int]
+
+LATER = ("mapped-ram", "monitor-qmp")
+"""Words of QMP that not every QEMU knows, and by which ours is told what to do:
+
+- `mapped-ram`, a migration capability: it saves memory to files, and loads it, by `file:`. One
+  without does by `fd:`, which newer ones refuse for files (docs/about/removed-features.rst);
+- `monitor-qmp`, a type of object: so a monitor is made, and `-mon` is deprecated.
+"""
+
+_ASK_SCHEMA = b"""{"execute": "qmp_capabilities"}
+{"execute": "query-qmp-schema"}
+{"execute": "quit"}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +37,8 @@ class Build:
     cpu_models: tuple[str, ...] = ()
     audio: tuple[str, ...] = ()
     netdevs: tuple[str, ...] = ()
+    knows: tuple[str, ...] = ()
+    """Which of `LATER`."""
 
     @classmethod
     def from_json(cls, value: Any) -> "Build":
@@ -34,6 +50,7 @@ class Build:
             tuple(map(str, value["cpu_models"])),
             tuple(map(str, value["audio"])),
             tuple(map(str, value["netdevs"])),
+            tuple(map(str, value["knows"])),
         )
 
 
@@ -41,12 +58,14 @@ NO_BUILD = Build()
 
 
 async def ask_qemu(qemu: str) -> Build:
-    version, machines, cpus, audio, netdevs = await asyncio.gather(
+    bare = ("-machine", "none", "-nodefaults", "-no-user-config", "-display", "none")
+    version, machines, cpus, audio, netdevs, schema = await asyncio.gather(
         output_of(qemu, "--version"),
         output_of(qemu, "-machine", "help"),
         output_of(qemu, "-cpu", "help"),
         output_of(qemu, "-audiodev", "help"),
         output_of(qemu, "-netdev", "help"),
+        output_of(qemu, *bare, "-qmp", "stdio", said=_ASK_SCHEMA),
     )
     return Build(
         parse_version(version),
@@ -54,6 +73,7 @@ async def ask_qemu(qemu: str) -> Build:
         tuple(sorted(parse_cpu_models(cpus))),
         _words(audio),
         _words(netdevs),
+        tuple(word for word in LATER if word in parse_schema(schema)),
     )
 
 
@@ -85,6 +105,23 @@ def parse_cpu_models(text: str) -> set[str]:
         if words:
             models.add(words[0])
     return models
+
+
+def parse_schema(text: str) -> set[str]:
+    """Of a QMP session in which `query-qmp-schema` was answered: the values of every enum."""
+    words: set[str] = set()
+    for line in text.splitlines():
+        try:
+            answer = json.loads(line).get("return")
+        except ValueError:
+            continue
+        for entry in answer if isinstance(answer, list) else ():
+            words.update(
+                member["name"]
+                for member in entry.get("members", ())
+                if entry["meta-type"] == "enum"
+            )
+    return words
 
 
 def _words(text: str) -> tuple[str, ...]:

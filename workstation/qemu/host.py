@@ -55,6 +55,7 @@ async def probe(
         qemu_img_version=image_build.version,
         machine_types=build.machine_types,
         cpu_models=frozenset(build.cpu_models),
+        qemu_knows=frozenset(build.knows),
         user_network="user" in build.netdevs,
         audio=next((it for it in _sound_servers(environ) if it in build.audio), "none"),
         kvm=state.usable,

@@ -46,16 +46,28 @@ async def save_memory(
     # Told of the end at once: the guest stands still from then on.
     told = [{"capability": "events", "state": True}]
     await monitor.execute("migrate-set-capabilities", capabilities=told)
-    await monitor.pass_descriptor(descriptor, "memory")
     try:
-        await monitor.execute("migrate", uri="fd:memory")
-        return await _finished(monitor, progress)
+        await monitor.execute("migrate", uri=await _address(monitor, descriptor))
+        saved = await _finished(monitor, descriptor, progress)
+        await monitor.take_back()
+        return saved
     except BaseException:
         await asyncio.shield(give_up(monitor))
         raise
 
 
-async def _finished(monitor: Monitor, progress: Callable[[float, float], None]) -> Saved:
+async def _address(monitor: Session, descriptor: int) -> str:
+    """The QEMU that runs may be another than the one that is installed by now."""
+    capabilities = await monitor.execute("query-migrate-capabilities")
+    if any(one["capability"] == "mapped-ram" for one in capabilities):
+        return f"file:{await monitor.lend_descriptor(descriptor)}"
+    await monitor.pass_descriptor(descriptor, "memory")
+    return "fd:memory"
+
+
+async def _finished(
+    monitor: Monitor, descriptor: int, progress: Callable[[float, float], None]
+) -> Saved:
     clock = asyncio.get_running_loop().time
     started, forced = clock(), False
     while True:
@@ -69,7 +81,8 @@ async def _finished(monitor: Monitor, progress: Callable[[float, float], None]) 
             blocked = "; ".join(answer.get("blocked-reasons", []))
             raise MonitorError(
                 f"the memory of “{monitor.name}” was not saved: {blocked or reason}",
-                hint=room_hint(reason),
+                # Newer ones say “Input/output error” of a disk that is full.
+                hint=room_hint(reason, descriptor),
             )
         total = ram.get("total", 0)
         progress(total - ram.get("remaining", total), total)
@@ -92,6 +105,7 @@ async def give_up(monitor: Session) -> None:
         while await _moving(monitor):
             await monitor.execute("migrate_cancel")
             await asyncio.sleep(_POLL_SECONDS)
+        await monitor.take_back()
 
 
 async def _moving(monitor: Session) -> bool:
@@ -104,5 +118,7 @@ async def loaded(monitor: Monitor) -> None:
     while True:
         status = await monitor.execute("query-status")
         if status["status"] not in ("inmigrate", "prelaunch"):
+            # What it lies in may be on a stick that somebody wants to pull.
+            await monitor.take_back()
             return
         await asyncio.sleep(_POLL_SECONDS)

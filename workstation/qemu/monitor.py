@@ -51,6 +51,17 @@ class Session:
         self._client.send_fd_scm(descriptor)
         await self.execute("getfd", fdname=name)
 
+    async def lend_descriptor(self, descriptor: int) -> str:
+        """Give QEMU a copy of an open file; the path by which it opens that (QMP `add-fd`)."""
+        self._client.send_fd_scm(descriptor)
+        lent = await self.execute("add-fd")
+        return f"/dev/fdset/{lent['fdset-id']}"
+
+    async def take_back(self) -> None:
+        """Have QEMU let go of all that it was lent, now or when it started."""
+        for lent in await self.execute("query-fdsets"):
+            await self.execute("remove-fd", **{"fdset-id": lent["fdset-id"]})
+
 
 class Monitor(Session):
     """A QMP session on one of the machine's monitor sockets, held by a lock file.

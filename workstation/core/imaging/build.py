@@ -39,9 +39,10 @@ class Unpacked:
 
     root: Path
 
-    def find(self, pattern: str) -> Path:
+    def find(self, *patterns: str) -> Path:
         found = sorted(
             path
+            for pattern in patterns
             for prefix in ("", "usr/")
             for path in self.root.glob(prefix + pattern)
             # A link in a package may lead anywhere on this host.
@@ -49,15 +50,20 @@ class Unpacked:
         )
         if not found:
             raise HostError(
-                f"the packages have no {pattern}",
+                f"the packages have no {' or '.join(patterns)}",
                 hint="use an image of your own, or report this with your distribution's name",
             )
         return found[-1]
 
 
+def version_of(kernel: Path) -> str:
+    """Of `boot/vmlinuz-VERSION` or `lib/modules/VERSION/vmlinuz`."""
+    return kernel.name.partition("-")[2] or kernel.parent.name
+
+
 def _assemble(recipe: Recipe, unpacked: Unpacked, out: Path, versions: Mapping[str, str]) -> None:
-    kernel = unpacked.find(recipe.kernel)
-    version = kernel.name.partition("-")[2]
+    kernel = unpacked.find(*recipe.kernel)
+    version = version_of(kernel)
     shutil.copyfile(kernel, out / "vmlinuz")
     tree = modules.ModuleTree(unpacked.find(f"lib/modules/{version}"))
     selection = tree.select((*recipe.required, *recipe.optional))

@@ -24,8 +24,8 @@ class Recipe:
     directory: Path
     architecture: str
     packages: tuple[Wanted, ...]
-    kernel: str
-    """Pattern of the kernel's file inside the packages."""
+    kernel: tuple[str, ...]
+    """Patterns of the kernel's file inside the packages."""
     description: str = ""
     ready: str = ""
     required: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ def _recipe(directory: Path, said: Mapping[str, Any]) -> Recipe:
         packages=tuple(
             Wanted(tuple(package["any"]), package.get("follow", "")) for package in said["packages"]
         ),
-        kernel=said["kernel"],
+        kernel=tuple(said["kernel"]["any"]),
         description=said.get("description", ""),
         ready=said.get("ready", ""),
         required=tuple(modules.get("required", ())),
