@@ -128,6 +128,7 @@ class Paths:
         self.host_cache = cache / "host.json"
         self.index = cache / INDEX
         self.fault = cache / "fault.txt"
+        self._of_machines: dict[str, MachinePaths] = {}
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Paths":
@@ -139,7 +140,11 @@ class Paths:
         return cls(Path(roots.data), Path(roots.config), Path(roots.cache), Path(roots.runtime))
 
     def machine(self, name: str) -> MachinePaths:
-        return MachinePaths(self.machines / name, self.runtime / name)
+        found = self._of_machines.get(name)
+        if not found:
+            found = MachinePaths(self.machines / name, self.runtime / name)
+            self._of_machines[name] = found
+        return found
 
     def image(self, name: str) -> Path:
         return self.images / name

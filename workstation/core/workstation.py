@@ -263,7 +263,8 @@ class Workstation:
         A frozen machine goes on where it was; `cold` boots its disks of that moment instead.
         """
         machine = self._fleet.find(name)
-        facts, _ = await asyncio.gather(self.host_facts(), self._admit(machine, force=force))
+        facts = await self.host_facts()
+        await self._admit(machine, force=force)
         profile = machine.definition.profile if machine.definition else None
         choice = self.accelerator(profile, facts)
         with self._activities.running(f"start {name}", cancellable=False):

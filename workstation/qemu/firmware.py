@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from workstation.errors import HostError
 from workstation.model.host import FirmwareFiles, HostFacts
 from workstation.model.profile import Firmware
+from workstation.qemu.host_cache import changed_at
 from workstation.qemu.packages import OS_RELEASE, install_hint
 
 _Q35 = ("pc-q35-*",)
@@ -41,12 +43,15 @@ def descriptor_directories(environ: Mapping[str, str]) -> tuple[Path, ...]:
 
 def find_all(directories: Sequence[Path], share: Path = Path("/usr/share")) -> list[FirmwareFiles]:
     """Every usable UEFI build, the preferred ones first; none where nothing is installed."""
-    described = [
-        files
-        for path in _descriptors(directories)
-        if (files := read_descriptor(path)) and _exist(files)
-    ]
+    described = _described(tuple(directories), tuple(map(changed_at, directories)))
+    described = [files for files in described if _exist(files)]
     return described or [files for files in _well_known(share) if _exist(files)]
+
+
+@lru_cache(maxsize=1)
+def _described(directories: tuple[Path, ...], _changed: tuple[int, ...]) -> list[FirmwareFiles]:
+    """What the descriptors say, which are read again where one of their directories has changed."""
+    return [files for path in _descriptors(directories) if (files := read_descriptor(path))]
 
 
 def find_firmware(

@@ -5,13 +5,14 @@ import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from workstation.model.host import HostFacts
 from workstation.paths import Paths
 from workstation.qemu import firmware, kvm
 from workstation.qemu.build import NO_BUILD, Build, ask_qemu, ask_qemu_img
-from workstation.qemu.host_cache import HostCache, boot_key, program_key
+from workstation.qemu.host_cache import HostCache, boot_key, changed_at, program_key
 from workstation.qemu.kvm import KvmPlaces, KvmState
 
 
@@ -70,25 +71,33 @@ def _look(
     """Everything that needs no process."""
     everywhere = f"{environ.get('PATH', '')}:{places.programs}".split(":")
     # A relative or empty entry would look in whatever directory this happens to be.
-    search = ":".join(directory for directory in everywhere if directory.startswith("/"))
-
-    def find(program: str) -> str:
-        return shutil.which(program, path=search) or ""
-
+    search = tuple(directory for directory in everywhere if directory.startswith("/"))
     directories = places.firmware or firmware.descriptor_directories(environ)
-    facts = HostFacts(
-        # RHEL and its kin have it as qemu-kvm, off PATH.
-        qemu=find("qemu-system-x86_64") or find("qemu-kvm"),
-        qemu_img=find("qemu-img"),
+    facts = replace(
+        _programs(search, tuple(map(changed_at, search))),
         firmware=tuple(firmware.find_all(directories, places.share)),
-        swtpm=find("swtpm"),
-        virtiofsd=find("virtiofsd"),
-        passt=find("passt"),
         cpus=len(os.sched_getaffinity(0)),
         cpu_flags=kvm.cpu_flags(places.kvm.cpuinfo),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
     return HostCache(cache), facts, kvm.look(places.kvm)
+
+
+@lru_cache(maxsize=1)
+def _programs(search: tuple[str, ...], _changed: tuple[int, ...]) -> HostFacts:
+    """What is found in those directories; looked for again where one of them has changed."""
+
+    def find(program: str) -> str:
+        return shutil.which(program, path=":".join(search)) or ""
+
+    return HostFacts(
+        # RHEL and its kin have it as qemu-kvm, off PATH.
+        qemu=find("qemu-system-x86_64") or find("qemu-kvm"),
+        qemu_img=find("qemu-img"),
+        swtpm=find("swtpm"),
+        virtiofsd=find("virtiofsd"),
+        passt=find("passt"),
+    )
 
 
 async def _build(cache: HostCache, program: str, ask: Callable[[str], Awaitable[Build]]) -> Build:

@@ -53,7 +53,7 @@ def program_key(program: str) -> list[Any]:
         size = real.stat().st_size
     except OSError:
         size = 0
-    return [str(real), _changed_at(real), size, *map(_changed_at, _MODULES)]
+    return [str(real), changed_at(real), size, *map(changed_at, _MODULES)]
 
 
 def boot_key(device: Path) -> list[Any]:
@@ -65,8 +65,9 @@ def boot_key(device: Path) -> list[Any]:
     return []
 
 
-def _changed_at(path: Path) -> int:
+def changed_at(path: Path | str) -> int:
+    """When a file or directory was changed last, in nanoseconds; 0 where it is not there."""
     try:
-        return path.stat().st_mtime_ns
+        return Path(path).stat().st_mtime_ns
     except OSError:
         return 0

@@ -15,6 +15,7 @@ import re
 import stat
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,11 +86,16 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     """What the CPU can do for a guest that sees it as it is."""
     try:
         with cpuinfo.open("rb", buffering=0) as file:
-            lines = (file.read(_CPUINFO_BYTES) or b"").decode(errors="replace").splitlines()
+            text = (file.read(_CPUINFO_BYTES) or b"").decode(errors="replace")
     except OSError:
         return frozenset()
-    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
-    return frozenset(flag for flag in flags if _INSTRUCTIONS.fullmatch(flag))
+    found = re.search(r"^flags\s*:(.*)", text, re.MULTILINE)
+    return _instructions(found[1]) if found else frozenset()
+
+
+@lru_cache(maxsize=1)
+def _instructions(flags: str) -> frozenset[str]:
+    return frozenset(flag for flag in flags.split() if _INSTRUCTIONS.fullmatch(flag))
 
 
 def no_permission(device: Path, groups: frozenset[int]) -> KvmState:
