@@ -33,9 +33,7 @@ FACTS = HostFacts(
 
 LISTENERS = (*(f"monitor{number}" for number in range(MONITORS)), "serial", "agent", "leash")
 CABLES = tuple(f"net{number}" for number in range(8))
-DESCRIPTORS = {
-    name: number for number, name in enumerate((*LISTENERS, "tpm", "serial-log", *CABLES), 10)
-}
+DESCRIPTORS = {name: number for number, name in enumerate((*LISTENERS, "tpm", *CABLES), 10)}
 
 
 def launch_of(

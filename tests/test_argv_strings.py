@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from tests.argv_launch import launch_of, options, read, shape
 from workstation.model.profile import Accelerator, Profile
+from workstation.qemu import line_log
 from workstation.qemu.argv import Launch, command_line
 
 ATTACKS = (
@@ -195,7 +196,7 @@ def test_each_text_arrives_at_its_place_as_it_was(profile: Profile, root: str) -
         assert ("-vnc", where) in said
     if profile.devices.serial:
         logs = [value["logfile"] for _, value in said if "logfile" in value]
-        assert logs == [f"/dev/fd/{launch.listeners['serial-log']}"]
+        assert logs == [f"/dev/fd/{line_log.DESCRIPTOR}"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +21,16 @@ SEGMENT = 10_000
 @contextmanager
 def kept(log: Path, size: int = SEGMENT) -> Iterator[int]:
     """A pipe whose content is kept; at its end the keeper has ended too."""
-    source, sink = os.pipe()
-    line_log.keep(source, log, size)
-    os.close(source)
+    where = [str(log), str(line_log.go_on(log)), str(size)]
+    argv = ["/bin/sh", "-c", line_log.KEEP, "line-log", *where]
+    with line_log.pipe() as source:
+        sink = os.open(f"/dev/fd/{source}", os.O_WRONLY)
+        keeper = subprocess.Popen(argv, stdin=source)
     try:
         yield sink
     finally:
         os.close(sink)
+        keeper.wait(30)
 
 
 def numbered(first: int, count: int) -> bytes:

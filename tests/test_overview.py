@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import pytest
-from watchdog.observers.api import BaseObserver
 
 from tests.conftest import tiny
 from workstation.core.library import overview
@@ -123,15 +122,3 @@ async def test_every_state_of_a_life_is_listed(
     await station.machine("one").until(lambda view: view.state is State.CRASHED)
     assert await states_now() == {"one": "crashed"}
     assert "SIGKILL" in (await asyncio.to_thread(overview.rows, Roots(environ)))[0]["reason"]
-
-
-async def test_what_the_watching_stumbles_over_at_its_end_is_no_ones_error(
-    paths: Paths, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stumble(observer: BaseObserver) -> None:
-        BaseObserver.stop(observer)
-        raise KeyError("a directory that was found twice")
-
-    monkeypatch.setattr("workstation.core.library.watch.Observer.stop", stumble)
-    async with Workstation(paths) as station:
-        assert station.machines == {}

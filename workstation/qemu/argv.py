@@ -20,6 +20,7 @@ from workstation.model.profile import (
     Share,
 )
 from workstation.paths import MONITORS
+from workstation.qemu import line_log
 from workstation.qemu.blockdev import chain
 from workstation.qemu.launch import Launch as Launch
 from workstation.qemu.launch import boot_index, device
@@ -158,7 +159,7 @@ def _monitors(launch: Launch) -> Iterator[str]:
         yield from _listener(launch, name)
         yield from _monitor(launch, name)
     if launch.profile.devices.serial:
-        log = (f"logfile=/dev/fd/{launch.listeners['serial-log']}", "logappend=on")
+        log = (f"logfile=/dev/fd/{line_log.DESCRIPTOR}", "logappend=on")
         yield from _listener(launch, "serial", *log)
         if launch.profile.devices.console == "serial":
             yield from ("-serial", "chardev:serial")

@@ -37,11 +37,10 @@ class Launch:
     shares: tuple[Path, ...] = ()
     """The directory of each share of the profile, resolved."""
     helpers: Mapping[str, int] = field(default_factory=dict)
-    """Descriptors that helper processes get: `tpm`, `leash`, whose other end QEMU holds, and
-    `serial-log`, out of which comes what the guest prints."""
+    """Descriptors that helper processes get: `tpm`, and `leash`, whose other end QEMU holds."""
     listeners: Mapping[str, int] = field(default_factory=dict)
-    """Descriptors of sockets that listen already: `monitor0`…, `serial`, `agent`; of the
-    pipe `serial-log`; with a TPM, of a socket that is connected to it: `tpm`."""
+    """Descriptors of sockets that listen already: `monitor0`…, `serial`, `agent`; with a TPM, of a
+    socket that is connected to it: `tpm`."""
     secrets: Mapping[str, int] = field(default_factory=dict)
     """Descriptors that give what opens encrypted disks, by the names that those say."""
     printed: Path | None = None

@@ -1,25 +1,29 @@
 """What a guest prints on a line of its own, kept by a process that outlives every front-end.
 
-QEMU writes its log of the line into a pipe, whose other end a small shell reads: it keeps the last
-two *segments*, files named by the offset at which they begin among all that was ever printed. So
-the log is bounded though nobody is watching, and an offset keeps its meaning. When the disk is full
-the shell reads on and keeps nothing, for QEMU waits for its log: a full pipe would stop the guest.
-It ends when the last holder of the pipe does: QEMU and its witness.
+QEMU writes its log of the line into a pipe, whose other end a small shell reads, a child of the
+witness (process.py): it keeps the last two *segments*, files named by the offset at which they
+begin among all that was ever printed. So the log is bounded though nobody is watching, and an
+offset keeps its meaning. When the disk is full the shell reads on and keeps nothing, for QEMU waits
+for its log: a full pipe would stop the guest. It ends when QEMU does, the pipe's only writer.
 """
 
 import fcntl
+import os
 import shutil
-import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 PIPE_BYTES = 1 << 20
 """What the pipe holds while the shell changes segments, or the disk is slow."""
 
-_KEEP = """\
-umask 077
-at=$1 size=$2
+DESCRIPTOR = 4
+"""The pipe's number in QEMU."""
+
+KEEP = """\
+cd "$1" || exit
+at=$2 size=$3
 while :; do
     # Unbuffered: who follows the log sees each byte when it is printed.
     stdbuf -o0 head -c "$size" >"$at" && kept=0 || kept=$?
@@ -38,6 +42,7 @@ while :; do
     at=$next
 done
 """
+"""Keeps what comes on standard input, told the three values of a `Kept`."""
 
 
 class Segment(NamedTuple):
@@ -66,34 +71,47 @@ def length(path: Path) -> int:
         return 0
 
 
-def begin_anew(directory: Path) -> None:
-    """Forget the log. The directory is another one afterwards: who still writes into the old one
-    spoils nothing."""
+class Kept(NamedTuple):
+    """What a witness has kept."""
+
+    directory: Path
+    at: int
+    """Where the log goes on: bytes that were printed before."""
+    size: int
+    """A segment's bytes: between one and two segments are kept."""
+
+
+def begin_anew(directory: Path) -> int:
+    """Forget the log; returns where it goes on. The directory is another one afterwards: who still
+    writes into the old one spoils nothing."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return 0
 
 
-def begin_with(printed: Path, directory: Path) -> None:
+def begin_with(printed: Path, directory: Path) -> int:
     """An empty log goes on from what was printed elsewhere."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     shutil.copyfile(printed, directory / "0")
     (directory / "0").chmod(0o600)
+    return length(directory / "0")
 
 
-def keep(source: int, directory: Path, size: int) -> None:
-    """Start the process that keeps what comes out of the pipe `source`, after what is there.
-
-    `size` is a segment's, in bytes: between one and two of them are kept.
-    """
+def go_on(directory: Path) -> int:
+    """After what is there, if anything is."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     known = segments(directory)
-    at = known[-1].start + length(known[-1].path) if known else 0
-    with suppress(PermissionError):  # this user has as much in pipes as is allowed: a short one
-        fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    # In the background of a shell that ends at once: nobody has to reap it.
-    subprocess.run(
-        ["/bin/sh", "-c", 'exec 3<&0; "$@" <&3 3<&- &', "line-log",
-         "/bin/sh", "-c", _KEEP, "line-log", str(at), str(size)],
-        stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        cwd=directory, start_new_session=True, check=True,
-    )  # fmt: skip
+    return known[-1].start + length(known[-1].path) if known else 0
+
+
+@contextmanager
+def pipe() -> Iterator[int]:
+    """The end to read from of a new pipe for a witness, which makes the other out of it."""
+    source, sink = os.pipe()
+    os.close(sink)
+    try:
+        with suppress(PermissionError):  # this user has as much in pipes as is allowed: a short one
+            fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        yield source
+    finally:
+        os.close(source)

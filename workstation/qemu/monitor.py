@@ -77,8 +77,8 @@ class Monitor(Session):
         self._reader: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
 
-    async def connect(self, uuid: UUID) -> str:
-        """Take a free monitor, and return QEMU's run state.
+    async def connect(self, uuid: UUID) -> None:
+        """Take a free monitor of the QEMU of that machine.
 
         Raises MonitorError where none is free, where another machine answers, or nobody does.
         """
@@ -87,13 +87,9 @@ class Monitor(Session):
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._client.connect(str(self._paths.monitor(number)))
             self._reader = asyncio.create_task(self._read(), name=f"events {self._paths.name}")
-            # Both at once: a command waits for its turn in QEMU's main loop.
-            answer, status = await asyncio.gather(
-                self.execute("query-uuid"), self.execute("query-status")
-            )
+            answer = await self.execute("query-uuid")
             if UUID(answer["UUID"]) != uuid:
                 raise MonitorError(f"another machine answers on the monitor of “{self.name}”")
-            return str(status["status"])
         except (TimeoutError, QMPError, OSError) as error:
             await self.disconnect()
             raise MonitorError(

@@ -1,9 +1,10 @@
 """QEMU's process: started so that it outlives every front-end, found again, awaited, ended.
 
-QEMU runs under a *witness*, a shell of a few hundred kilobytes that does two things: it writes
-down who QEMU is and, when QEMU has ended, its exit status. Both live in a session of their own,
-so that neither Ctrl-C nor a closed terminal nor the end of the front-end reaches them. Whoever
-comes later reads the two files (procfs.py).
+QEMU runs under a *witness*, a shell of a few hundred kilobytes that does three things: it writes
+down who QEMU is, it has what the guest prints kept (line_log.py) and, when QEMU has ended, it
+writes down its exit status. They live in a session of their own, so that neither Ctrl-C nor a
+closed terminal nor the end of the front-end reaches them. Whoever comes later reads the two files
+(procfs.py).
 """
 
 import asyncio
@@ -12,53 +13,79 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from workstation.paths import MachinePaths
+from workstation.qemu.line_log import KEEP, Kept, pipe
 from workstation.qemu.procfs import Pair, ProcessId, alive
 
-_WITNESS = """\
+_WITNESS = f"""\
 umask 077
-process=$1 exit=$2
-shift 2
-"$@" >&2 &
+process=$1 exit=$2 line=$3 at=$4 size=$5
+shift 5
+exec 3<&0 4>/dev/fd/3 </dev/null
+"$@" 3<&- >&2 &
 read -r own </proc/$$/stat
 read -r child </proc/$!/stat
 printf '%s\\n%s\\n' "$own" "$child" >"$process"
-exec >&2
-wait $!
+qemu=$!
+if [ "$line" ]; then
+    (
+        set -- "$line" "$at" "$size"
+        {KEEP}
+    ) <&3 3<&- 4>&- >/dev/null 2>&1 &
+fi
+exec >&2 3<&- 4>&-
+wait $qemu
 echo $? >"$exit"
 """
+"""Standard input is a pipe's end to read from, of which it makes the end to write to as well: so
+there is always a reader and a writer, whatever happens to the front-end."""
+
+FIRST_DESCRIPTOR = 10
+"""A shell can name those below, and uses some."""
 
 
-def spawn(argv: Sequence[str], paths: MachinePaths, descriptors: Iterable[int]) -> None:
-    """Start QEMU under a witness; `descriptors` are handed down to it under their numbers.
+def spawn(
+    argv: Sequence[str], paths: MachinePaths, descriptors: Iterable[int], kept: Kept | None
+) -> None:
+    """Start QEMU under a witness; `descriptors` are handed down to it under their numbers, which
+    are `FIRST_DESCRIPTOR` or more.
 
-    Its log begins with the command line, on one line.
+    What the guest prints on its line is `kept`, of a guest that has one. QEMU's own log begins with
+    the command line, on one line.
     The files of an earlier run must be gone. Returns when the witness has written down who QEMU
     is, some milliseconds later, and before QEMU is ready for anything: call it in a thread.
     """
     # A new file: ext4 writes one that was cut to nothing to the disk when it is closed.
     paths.qemu_log.unlink(missing_ok=True)
-    log = os.open(paths.qemu_log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    os.write(log, f"{shlex.join(argv)}\n".encode())
-    try:
+    told = [str(it) for it in (paths.process, paths.exit, *(kept or ("", "", "")))]
+    with pipe() as source, _log(paths.qemu_log, argv) as log:
         witness = subprocess.Popen(
-            ["/bin/sh", "-c", _WITNESS, "witness", str(paths.process), str(paths.exit), *argv],
-            stdin=subprocess.DEVNULL,
+            ["/bin/sh", "-c", _WITNESS, "witness", *told, *argv],
+            stdin=source,
             stdout=subprocess.PIPE,
             stderr=log,
             cwd="/",
             start_new_session=True,
             pass_fds=tuple(descriptors),
         )
-    finally:
-        os.close(log)
     if witness.stdout:
         with witness.stdout as said:
             said.read()  # ends when the witness lets go of its standard output
     # Reaped by `ended`, or by init once this front-end is gone; never by this object.
     witness.returncode = 0
+
+
+@contextlib.contextmanager
+def _log(path: Path, argv: Sequence[str]) -> Iterator[int]:
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(log, f"{shlex.join(argv)}\n".encode())
+        yield log
+    finally:
+        os.close(log)
 
 
 async def ended(process: ProcessId) -> None:

@@ -86,6 +86,10 @@ class Machine:
         if self.view != before:
             self._publish(MachineChanged(self.view))
             self._log_change(before, self.view)
+        self._stir()
+
+    def _stir(self) -> None:
+        """Whoever waits looks whether that has come."""
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
@@ -157,7 +161,7 @@ class Machine:
         self._publish(Logged(time.time(), self.name, safe_line(text), severity))
 
     async def until(self, reached: Callable[[MachineView], bool]) -> MachineView:
-        """Return the first view for which `reached` holds; asked again after every look."""
+        """Return the first view for which `reached` holds; asked again whenever anything moved."""
         while not reached(self.view):
             await self._moved.wait()
         return self.view
@@ -231,10 +235,10 @@ class Machine:
         """Keep the view true while QEMU runs."""
         while True:
             self._poked.clear()
+            if not self.monitor:
+                await self._connect(uuid)
             if self.monitor:
                 await self._ask_status(self.monitor)
-            else:
-                await self._connect(uuid)
             self.look()
             await self._wait_for_news()
 
@@ -249,8 +253,9 @@ class Machine:
     async def _connect(self, uuid: UUID) -> None:
         monitor = Monitor(self.paths, self._on_event)
         try:
-            self._status = await monitor.connect(uuid)
+            await monitor.connect(uuid)
             self.monitor, self._trouble = monitor, ""
+            self._stir()
         except WorkstationError as error:
             self._trouble = str(error)
 

@@ -1,11 +1,13 @@
 """What one start of a machine takes from the host: sockets, ports, files, helper processes."""
 
+import fcntl
 import os
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from workstation.core.images import Images
@@ -24,6 +26,7 @@ from workstation.paths import MONITORS, MachinePaths, Paths
 from workstation.qemu import line_log, secrets, virtiofs
 from workstation.qemu.argv import Launch
 from workstation.qemu.firmware import find_firmware
+from workstation.qemu.process import FIRST_DESCRIPTOR
 
 
 @contextmanager
@@ -79,8 +82,17 @@ def prepared(
 
 
 def _fresh_runtime(machine: MachinePaths) -> None:
-    shutil.rmtree(machine.runtime, ignore_errors=True)
-    machine.runtime.mkdir(mode=0o700)
+    """Without what the last run has left there."""
+    try:
+        left = list(os.scandir(machine.runtime))
+    except FileNotFoundError:
+        machine.runtime.mkdir(mode=0o700)
+        return
+    for entry in left:
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry)
+        else:
+            Path(entry).unlink()
 
 
 def _listen(machine: MachinePaths, definition: Definition, sockets: ExitStack) -> dict[str, int]:
@@ -94,7 +106,6 @@ def _listen(machine: MachinePaths, definition: Definition, sockets: ExitStack) -
     for name, path in places.items():
         listener = sockets.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         listener.bind(str(path))
-        path.chmod(0o600)
         listener.listen(1)
         listeners[name] = listener.fileno()
     return listeners
@@ -112,17 +123,7 @@ def _pairs(definition: Definition, sockets: ExitStack, ours: dict[str, int]) -> 
     for name in names:
         one, other = map(sockets.enter_context, socket.socketpair())
         ours[name], theirs[name] = one.fileno(), other.fileno()
-    if profile.devices.serial:
-        theirs["serial-log"], ours["serial-log"] = _pipe(sockets)
     return theirs
-
-
-def _pipe(closed: ExitStack) -> tuple[int, int]:
-    """Where to read and where to write."""
-    ends = os.pipe()
-    for end in ends:
-        closed.callback(os.close, end)
-    return ends
 
 
 def _firmware(facts: HostFacts, profile: Profile) -> FirmwareFiles | None:
@@ -162,11 +163,29 @@ def _directory(written: str) -> Path:
     return path.resolve()
 
 
+@contextmanager
+def handed_down(launch: Launch) -> Iterator[tuple[Launch, list[int]]]:
+    """The launch with copies of all descriptors that QEMU gets, under numbers that its witness
+    leaves alone; closed at the end."""
+    with ExitStack() as copies:
+
+        def copy(descriptor: int) -> int:
+            number = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+            copies.callback(os.close, number)
+            return number
+
+        listeners = {name: copy(one) for name, one in launch.listeners.items()}
+        secrets = {name: copy(one) for name, one in launch.secrets.items()}
+        incoming = None if launch.incoming is None else copy(launch.incoming)
+        rest = [] if incoming is None else [incoming]
+        yield (
+            replace(launch, listeners=listeners, secrets=secrets, incoming=incoming),
+            [*listeners.values(), *secrets.values(), *rest],
+        )
+
+
 def start_helpers(launch: Launch) -> None:
     """Start what QEMU talks to besides us; each ends when QEMU does, or did not even start."""
-    if launch.profile.devices.serial:
-        # Not beside QEMU, which would be quicker: a front-end may be killed right behind its start.
-        _keep_log(launch)
     if launch.profile.devices.tpm:
         _start_swtpm(launch)
     networks = zip(launch.profile.networks, launch.forwards, strict=True)
@@ -179,12 +198,18 @@ def start_helpers(launch: Launch) -> None:
             _start_virtiofsd(launch, f"share{number}", share, directory)
 
 
-def _keep_log(launch: Launch) -> None:
+def begin_log(launch: Launch) -> line_log.Kept | None:
+    """The log of its line: of a guest that is booted a new one, of one that goes on its own."""
+    if not launch.profile.devices.serial:
+        return None
+    log = launch.paths.serial_log
     if launch.incoming is None:
-        line_log.begin_anew(launch.paths.serial_log)
-    elif launch.printed and not line_log.segments(launch.paths.serial_log):
-        line_log.begin_with(launch.printed, launch.paths.serial_log)
-    line_log.keep(launch.helpers["serial-log"], launch.paths.serial_log, launch.log_size)
+        at = line_log.begin_anew(log)
+    elif launch.printed and not line_log.segments(log):
+        at = line_log.begin_with(launch.printed, log)
+    else:
+        at = line_log.go_on(log)
+    return line_log.Kept(log, at, launch.log_size)
 
 
 _HELPERS_SOCKET = 4

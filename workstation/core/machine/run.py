@@ -61,7 +61,7 @@ def read(paths: MachinePaths) -> Record | None:
 
 def write(paths: MachinePaths, record: Record, *, lasting: bool = True) -> None:
     """Without `lasting` it is there at once, and survives a power cut from `sync` on."""
-    atomic.write(paths.run, json.dumps(record._asdict(), indent=1), lasting=lasting)
+    atomic.write(paths.run, json.dumps(record._asdict()), lasting=lasting)
 
 
 def sync(paths: MachinePaths) -> None:
@@ -70,8 +70,8 @@ def sync(paths: MachinePaths) -> None:
 
 
 def clear(paths: MachinePaths) -> None:
-    """Forget how the last run ended, before the next one."""
-    for file in (paths.run, paths.process, paths.exit):
+    """Forget who ran last and how that ended, before the next record is written."""
+    for file in (paths.process, paths.exit):
         file.unlink(missing_ok=True)
 
 

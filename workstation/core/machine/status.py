@@ -24,7 +24,8 @@ async def _ask(paths: Paths, name: str, uuid: str) -> str:
     monitor = Monitor(paths.machine(name), lambda event: None)
     try:
         async with asyncio.timeout(5):
-            return await monitor.connect(UUID(uuid))
+            await monitor.connect(UUID(uuid))
+            return str((await monitor.execute("query-status"))["status"])
     except (MonitorError, TimeoutError, ValueError):
         return ""
     finally:

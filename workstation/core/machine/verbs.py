@@ -19,7 +19,7 @@ from workstation.core.machine import run
 from workstation.core.machine.in_force import as_it_slept, plain
 from workstation.core.machine.lock import MachineLock
 from workstation.core.machine.machine import Machine
-from workstation.core.machine.prepare import prepared, start_helpers
+from workstation.core.machine.prepare import begin_log, handed_down, prepared, start_helpers
 from workstation.core.provision import firstboot
 from workstation.errors import InvalidError, LaunchError, MonitorError, NotAllowedError
 from workstation.model.host import HostFacts
@@ -116,13 +116,11 @@ def _sound(machine: Machine) -> Definition:
 def _launch(launch: Launch, choice: Choice) -> None:
     """Everything from the helpers to QEMU's process; its record is there before it is."""
     start_helpers(launch)
-    argv = command_line(launch)
-    run.clear(launch.paths)
-    listeners = [*launch.listeners.values(), *launch.secrets.values()]
-    if launch.incoming is not None:
-        listeners.append(launch.incoming)
-    run.write(launch.paths, _record(launch, argv, choice), lasting=False)
-    process.spawn(argv, launch.paths, listeners)
+    with handed_down(launch) as (launch, descriptors):
+        argv = command_line(launch)
+        run.clear(launch.paths)
+        run.write(launch.paths, _record(launch, argv, choice), lasting=False)
+        process.spawn(argv, launch.paths, descriptors, begin_log(launch))
 
 
 def _record(launch: Launch, argv: list[str], choice: Choice) -> run.Record:
