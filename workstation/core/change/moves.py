@@ -40,6 +40,11 @@ class Move:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def number(self) -> int:
+        """Of the entry of a list that the key is of."""
+        return int(self.path[1])
+
     def obstacle(self, now: Profile, new: Profile) -> str:
         """Why it has to wait for the next start; empty where it has not."""
         return ""
@@ -66,10 +71,6 @@ class Forwards(Move):
     """Ports of this computer, opened and closed."""
 
     host_only = True
-
-    @property
-    def number(self) -> int:
-        return int(self.path[1])
 
     def obstacle(self, now: Profile, new: Profile) -> str:
         if self.number >= len(now.networks):
@@ -127,10 +128,6 @@ class Disc(Move):
 
     host_only = True
 
-    @property
-    def number(self) -> int:
-        return int(self.path[1])
-
     def obstacle(self, now: Profile, new: Profile) -> str:
         return "" if self.number < len(now.cdroms) else "the CD drive itself comes then"
 
@@ -148,10 +145,6 @@ class Disc(Move):
 
 class NewDisk(Move):
     """A blank disk in a free slot."""
-
-    @property
-    def number(self) -> int:
-        return int(self.path[1])
 
     def obstacle(self, now: Profile, new: Profile) -> str:
         if self.number >= len(new.drives):
@@ -180,10 +173,6 @@ def _no_slot(now: Profile) -> str:
 
 class Grow(Move):
     """A disk that exists becomes larger."""
-
-    @property
-    def number(self) -> int:
-        return int(self.path[1])
 
     def obstacle(self, now: Profile, new: Profile) -> str:
         return "" if self.number < len(now.drives) else "the disk itself comes then"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core.images.look import look
+from workstation.core.images.manifest import digest
 from workstation.core.images.workshop import forget_download, take_away
-from workstation.core.imaging.manifest import digest
 from workstation.core.library import library
 from workstation.errors import NotFoundError, UsageError, WorkstationError
 from workstation.qemu import qcow2
@@ -33,11 +33,6 @@ def name_of(file: Path) -> str:
     return stem[:60]
 
 
-def origin(file: Path) -> str:
-    """Where it came from, for the manifest."""
-    return str(file.absolute())
-
-
 def check(images: "Images", file: Path, name: str) -> None:
     """Raise an error unless the file could become the image of that name."""
     if not file.is_file():
@@ -56,8 +51,9 @@ def check(images: "Images", file: Path, name: str) -> None:
     look(file)
 
 
-def take(file: Path, out: Path, how: How) -> None:
-    """Put the file into the directory `out`; to be called in a thread."""
+def take(file: Path, out: Path, how: How) -> str:
+    """Put the file into the directory `out`; to be called in a thread. Returns where it was."""
+    origin = str(file.absolute())
     ending = file.suffix.lower()
     kind = "disc" if ending == ".iso" else "disk"
     target = out / f"{kind}{'.raw' if ending == '.img' else ending}"
@@ -69,6 +65,7 @@ def take(file: Path, out: Path, how: How) -> None:
     target.chmod(0o400)
     if how is How.MOVE:
         file.unlink()
+    return origin
 
 
 def _second_name(file: Path, target: Path) -> None:

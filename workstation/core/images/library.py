@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workstation.core.images.manifest import MANIFEST, Image, read
+from workstation.core.images.manifest import MANIFEST, Image, read, write
 from workstation.core.images.workshop import LOCK, Workshop, install, locked, open_workshop
 from workstation.errors import NotFoundError, WorkstationError
 from workstation.paths import Paths, shipped
@@ -183,14 +183,13 @@ class Images:
         there stays until the new one is whole; a download that was cut off is gone on with.
         """
         from workstation.core.images import pull
-        from workstation.core.imaging import manifest
         from workstation.core.imaging.work import in_thread
 
         image = self.catalog.find(name)
         pull.check(image)
         async with self._workshop(name) as workshop:
             origin = await pull.pull(image, self._root, workshop.out, tell)
-            await in_thread(manifest.write, workshop.out, name, **origin)
+            await in_thread(write, workshop.out, name, **origin)
         return read(self._root / name / MANIFEST)
 
     async def add(self, file: Path, name: str, how: "How", tell: "Tell" = _quiet) -> Image:
@@ -199,14 +198,13 @@ class Images:
         Raises NotFoundError, UsageError where the name is taken, InvalidError for what is no image.
         """
         from workstation.core.images import keep
-        from workstation.core.imaging import manifest
         from workstation.core.imaging.work import in_thread
 
         keep.check(self, file, name)
         async with self._workshop(name) as workshop:
             tell(f"add {name}")
-            await in_thread(keep.take, file, workshop.out, how)
-            await in_thread(manifest.write, workshop.out, name, origin=keep.origin(file))
+            origin = await in_thread(keep.take, file, workshop.out, how)
+            await in_thread(write, workshop.out, name, origin=origin)
         return read(self._root / name / MANIFEST)
 
     @asynccontextmanager

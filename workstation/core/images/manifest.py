@@ -1,10 +1,13 @@
-"""`image.yaml`: what an image of the library is."""
+"""`image.yaml`: what an image is, written last, when all its files are on the disk."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from workstation.core import atomic
 from workstation.errors import InvalidError
 
 MANIFEST = "image.yaml"
@@ -73,3 +76,27 @@ def _read(path: Path, *_version: int) -> Image:
             hint=f"workstation images remove {path.parent.name}, then pull, add or build it anew",
             details=repr(error),
         ) from error
+
+
+def write(out: Path, name: str, **more: object) -> None:
+    """Of the files in `out`, which are made to last first; `more` goes in as it is."""
+    import yaml
+
+    manifest = {
+        "name": name,
+        "built": datetime.now(UTC).isoformat(timespec="seconds"),
+        **more,
+        "files": {path.name: digest(path) for path in sorted(out.iterdir())},
+    }
+    for path in out.iterdir():
+        # Machines share these files: nobody writes to one by mistake.
+        path.chmod(0o400)
+        atomic.sync(path)
+    (out / MANIFEST).write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
+    atomic.sync(out / MANIFEST)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from workstation.core.imaging import manifest, modules, packages
+from workstation.core.images import manifest
+from workstation.core.imaging import modules, packages
 from workstation.core.imaging.cpio import Archive
 from workstation.core.imaging.recipe import Recipe, fingerprint
 from workstation.core.imaging.work import Progress, in_thread

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from workstation.core.images import manifest
 from workstation.core.images.download import check_cache
-from workstation.core.imaging import manifest
 from workstation.core.imaging.recipe import DiskRecipe, fingerprint
 from workstation.core.imaging.work import Progress, in_thread
 from workstation.errors import HostError, room_hint

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from workstation.core.images import Images
-from workstation.core.imaging.manifest import digest as sha256
+from workstation.core.images.manifest import digest as sha256
 from workstation.core.layers import heads
 from workstation.core.layers.store import Store
 from workstation.core.library import library
