@@ -116,8 +116,10 @@ async def _build(cache: HostCache, program: str, ask: Callable[[str], Awaitable[
 
 async def _proven(cache: HostCache, state: KvmState, device: Path, fresh: bool) -> KvmState:
     """Only success is remembered: what is wrong may be mended at any moment."""
+    if not state.usable:
+        return state
     key = boot_key(device)
-    if not state.usable or (not fresh and key and cache.get("kvm", key) is True):
+    if not fresh and key and cache.get("kvm", key) is True:
         return state
     proof = await kvm.prove(device)
     cache.put("kvm", key, proof.usable)
