@@ -16,10 +16,11 @@ from workstation.core.layers.resume import finish_resume, forget_memory, go_on, 
 from workstation.core.layers.store import Store
 from workstation.core.library import library
 from workstation.core.machine import run
+from workstation.core.machine.helpers import start_helpers
 from workstation.core.machine.in_force import as_it_slept, plain
 from workstation.core.machine.lock import MachineLock
 from workstation.core.machine.machine import Machine
-from workstation.core.machine.prepare import begin_log, handed_down, prepared, start_helpers
+from workstation.core.machine.prepare import begin_log, handed_down, prepared
 from workstation.core.provision import firstboot
 from workstation.errors import InvalidError, LaunchError, MonitorError, NotAllowedError
 from workstation.model.host import HostFacts
