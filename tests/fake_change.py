@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core.change.difference import difference, value_at
 from workstation.core.change.room import Changes
+from workstation.core.host.usb import UsbDevice
 from workstation.model.change import Effect, When
 from workstation.profile.keys import dotted
 from workstation.profile.overrides import apply_overrides
@@ -20,6 +22,9 @@ class FakeChanges(Changes):
 
     def __init__(self, station: FakeWorkstation) -> None:
         self._fake = station
+
+    async def plugged_in(self) -> list[UsbDevice]:
+        return [UsbDevice("046d:c52b", "Logitech Receiver", 1, 7, Path("/dev/bus/usb/001/007"))]
 
     def check(self, name: str, settings: Sequence[str]) -> list[Effect]:
         old = self._fake.machines[name].profile

@@ -294,6 +294,16 @@ async def test_a_second_adapter_is_set_up_too_and_its_domain_is_searched(
     assert adapters["net2"]["dhcp4-overrides"] == {"use-domains": True}
 
 
+async def test_the_drive_of_its_disc_stays_until_it_has_done_its_work(station: Workstation) -> None:
+    await station.create("web", tiny(provision={"user": "maria"}))
+    with pytest.raises(NotAllowedError, match="CD drive 0 has the disc"):
+        await station.changes.set("web", ["cdroms[0]=null"])
+    await station.guests.forget_setup("web")
+    await station.changes.set("web", ["cdroms[0]=null"])
+    kept = station.view("web").profile
+    assert kept and not kept.cdroms
+
+
 async def test_nothing_of_it_is_in_a_bundle_or_a_layer(
     station: Workstation, paths: Paths, home: Path
 ) -> None:

@@ -12,9 +12,10 @@ async def test_settings_are_checked_as_they_are_typed_and_then_carried_out() -> 
     station = library()
     async with opened(station) as (app, pilot):
         app.library.go_to("sales-demo")
-        app.library.action_command("change")
+        await pilot.press("C")
         await until(pilot, lambda: isinstance(app.screen, ChangeDialog))
         yes = app.screen.query_one("#yes", Button)
+        await until(pilot, lambda: "usb[0]=046d:c52b (Logitech Receiver)" in shown(app))
         for text, said in (
             ("memroy=1", "unknown key"),
             ("notes='a b", "a quote is open"),
@@ -35,7 +36,7 @@ async def test_what_is_refused_is_said_and_escape_changes_nothing() -> None:
     station.fails["set"] = MonitorError("no room in the machine")
     async with opened(station, (80, 24)) as (app, pilot):
         app.library.go_to("sales-demo")
-        app.library.action_command("change")
+        await pilot.press("C")
         await until(pilot, lambda: isinstance(app.screen, ChangeDialog))
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, ChangeDialog))

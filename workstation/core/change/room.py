@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from workstation.core import atomic
 from workstation.core.change.difference import difference, taken_over, value_at
 from workstation.core.change.moves import Guest, Move, Words, keeps_hardware, move_of
+from workstation.core.host.usb import UsbDevice, plugged_in
 from workstation.core.inplace import pulled
 from workstation.core.layers import heads
 from workstation.core.layers.fitting import check_drives, fit
@@ -18,6 +19,7 @@ from workstation.core.machine import in_force, verbs
 from workstation.core.machine.create import pin
 from workstation.core.machine.machine import Machine
 from workstation.core.making.supplies import references
+from workstation.core.provision import seed
 from workstation.errors import InvalidError, NotAllowedError, NotFoundError, UsageError
 from workstation.model.change import Effect, When
 from workstation.model.host import HostFacts
@@ -46,7 +48,7 @@ class Changes:
         """
         machine = self._station.machine(name)
         old = _profile(machine)
-        new = self._changed(old, settings)
+        new = self._changed(machine, old, settings)
         pulled.check_change(self._station.paths, name, old, new)
         return _effects(machine, old, _with_slots(machine, new))
 
@@ -55,13 +57,20 @@ class Changes:
 
         Where QEMU refuses one change, those before it stay, and the error is raised.
         """
-        return await self._change(name, lambda old: self._changed(old, settings))
+        machine = self._station.machine(name)
+        return await self._change(name, lambda old: self._changed(machine, old, settings))
 
-    def _changed(self, old: Profile, settings: Sequence[str]) -> Profile:
+    def _changed(self, machine: Machine, old: Profile, settings: Sequence[str]) -> Profile:
         new = apply_overrides(old, settings)
         if new.name != old.name:
             raise UsageError("a machine keeps its name", hint="clone it: workstation clone OLD NEW")
         check_drives(old, new)
+        found = seed.read(machine.paths)
+        if found and len(new.cdroms) <= found.cdrom < len(old.cdroms):
+            raise NotAllowedError(
+                f"CD drive {found.cdrom} has the disc that sets the system of “{machine.name}” up",
+                hint=f"wait for that, or first: workstation setup {machine.name} --forget",
+            )
         for ref in set(references(new)) - set(references(old)):
             self._station.images.resolve(ref)
         return new
@@ -104,6 +113,10 @@ class Changes:
         raise NotFoundError(f"“{name}” has no forward {forward}", hint=f"its forwards: {known}")
 
     # -- USB ----------------------------------------------------------------------
+
+    async def plugged_in(self) -> list[UsbDevice]:
+        """The USB devices of this computer."""
+        return await asyncio.to_thread(plugged_in)
 
     async def give_usb(self, name: str, kind: str) -> list[Effect]:
         """Hand a USB device of this computer, `VENDOR:PRODUCT`, to the guest."""

@@ -28,6 +28,9 @@ _TOLD = (
     "   cpu.cores=2   networks[0].forwards=['8080:80']"
 )
 
+MOST_TOLD = 5
+"""Lines of what only this computer knows."""
+
 
 class ChangeDialog(Dialog[list[str] | None]):
     """Answers the settings, or None."""
@@ -36,15 +39,17 @@ class ChangeDialog(Dialog[list[str] | None]):
 
     box = getters.query_one("#settings", Input)
 
-    def __init__(self, machine: str, check: Check) -> None:
+    def __init__(self, machine: str, check: Check, more: Sequence[str] = ()) -> None:
+        """`more` are settings that only this computer knows, with what they mean."""
         super().__init__(cancelled=None)
         self._machine, self._check = safe_line(machine, limit=40), check
+        self._more = "\n".join(safe_line(line, limit=80) for line in more[:MOST_TOLD])
         self._settings: list[str] = []
 
     def compose(self) -> ComposeResult:
         with Vertical(id="frame") as frame:
             plain_title(frame, f"Change {self._machine}")
-            yield from paragraphs(["Keys of its profile, such as:", _TOLD])
+            yield from paragraphs(["Keys of its profile, such as:", _TOLD, self._more])
             with Horizontal(classes="field"):
                 yield Static("Set", classes="muted field-label")
                 yield Input(id="settings", compact=True, placeholder="key=value …")
