@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import base, chain, tiny
-from workstation.core.machine.create import create_machine, pin
+from workstation.core.machine.create import bootable, create_machine, pin
 from workstation.errors import HostError, InvalidError, NotFoundError, UsageError, WorkstationError
 from workstation.model.host import HostFacts
 from workstation.model.machine import Definition
+from workstation.model.profile import Profile
 from workstation.paths import Paths
 from workstation.profile.load import parse_definition
 from workstation.qemu import qcow2
@@ -202,6 +203,28 @@ async def test_what_was_pinned_can_be_read_again(paths: Paths, version: str) -> 
     assert made.profile.machine.type == version
     text = paths.machine("one").file.read_text()
     assert parse_definition(text, "machine.yaml") == made
+
+
+@pytest.mark.parametrize(
+    ("pinned", "boots_as"),
+    [
+        ("pc-q35-7.2", "pc-q35-7.2"),
+        ("pc-q35-10.0", "pc-q35-11.1"),
+        ("pc-q35-noble", "pc-q35-11.1"),
+        ("pc-i440fx-6.2", "pc-i440fx-11.1"),
+        ("microvm", "microvm"),
+    ],
+)
+def test_what_another_qemu_pinned_boots_as_the_newest_of_its_kind(
+    pinned: str, boots_as: str
+) -> None:
+    types = {"q35": "pc-q35-11.1", "pc": "pc-i440fx-11.1", "pc-q35-7.2": "pc-q35-7.2"}
+    profile = Profile.model_validate(
+        {"name": "x", "machine": {"type": pinned}, "boot": {"kernel": "/k"}}
+    )
+    again = bootable(profile, replace(FACTS, machine_types=types))
+    assert again.machine.type == boots_as
+    assert again == profile or pinned != boots_as
 
 
 def test_pinning_again_changes_nothing() -> None:

@@ -206,7 +206,9 @@ def page(guest: Guest, port: int, path: str = "/") -> str:
 async def test_two_builds_at_once_leave_one_whole_image_and_no_old_file_changed(
     paths: Paths, image: Image, tmp_path: Path
 ) -> None:
-    kept = tmp_path / "initrd"
+    # A second name needs the same file system; pytest's directory may be on another.
+    kept = paths.cache / f"kept-{tmp_path.name}"
+    kept.unlink(missing_ok=True)
     kept.hardlink_to(image.path / "initrd")
     images = Images(paths)
     steps: list[float] = []

@@ -266,6 +266,19 @@ async def test_events_tell_of_each_step(station: Workstation) -> None:
     assert told == ["starting", "running"]
 
 
+async def test_a_machine_of_another_qemu_boots_as_what_there_is_here(station: Workstation) -> None:
+    await station.create("one", tiny(machine={"type": "pc-q35-99.0"}))
+    seen: list[Event] = []
+    station.subscribe(seen.append)
+    await station.start("one")
+    definition = station.machine("one").definition
+    assert definition
+    ours = (await station.host_facts()).machine_types["q35"]
+    assert definition.profile.machine.type == ours
+    told = [event.text for event in seen if isinstance(event, Logged)]
+    assert f"this QEMU has no machine type pc-q35-99.0: it boots as {ours}" in told
+
+
 async def test_qemu_has_a_session_and_private_files_of_its_own(station: Workstation) -> None:
     await station.create("one", tiny(drives=[{"size": "16 MiB"}]))
     await station.start("one")

@@ -64,6 +64,20 @@ def write_definition(machine: MachinePaths, definition: Definition, name: str) -
     machine.file.chmod(0o600)
 
 
+def bootable(profile: Profile, facts: HostFacts) -> Profile:
+    """The profile with a machine type that this QEMU has: of a version that it lacks, because
+    another QEMU pinned it or this one has dropped it, the newest of the same kind.
+
+    For a cold boot: memory goes on under the very same type only.
+    """
+    kind = profile.machine.type
+    if kind in facts.machine_types or not kind.startswith(("pc-q35-", "pc-i440fx-")):
+        return profile
+    ours = facts.machine_types.get(profile.machine.chipset, kind)
+    machine = profile.machine.model_copy(update={"type": ours})
+    return profile.model_copy(update={"machine": machine})
+
+
 def pin(profile: Profile, facts: HostFacts, name: str) -> Profile:
     """The profile with the versioned machine type, the CPU model and the MACs filled in."""
     kind = profile.machine.type

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 
+from workstation.core import atomic
 from workstation.core.inplace.pulled import check_start
 from workstation.core.inplace.repoint import plugged_again
 from workstation.core.layers.fitting import fit, known_drives
@@ -16,6 +17,7 @@ from workstation.core.layers.resume import finish_resume, forget_memory, go_on, 
 from workstation.core.layers.store import Store
 from workstation.core.library import library
 from workstation.core.machine import run
+from workstation.core.machine.create import bootable
 from workstation.core.machine.helpers import start_helpers
 from workstation.core.machine.in_force import as_it_slept, plain
 from workstation.core.machine.lock import MachineLock
@@ -23,10 +25,12 @@ from workstation.core.machine.machine import Machine
 from workstation.core.machine.prepare import begin_log, handed_down, prepared
 from workstation.core.provision import firstboot
 from workstation.errors import InvalidError, LaunchError, MonitorError, NotAllowedError
+from workstation.model.events import Severity
 from workstation.model.host import HostFacts
 from workstation.model.machine import Definition, MachineView, State, Verb, require
 from workstation.model.settings import Timeouts
 from workstation.paths import Paths
+from workstation.profile.dump import dump_definition
 from workstation.qemu import process
 from workstation.qemu.accel import Choice
 from workstation.qemu.argv import Launch, command_line
@@ -80,6 +84,7 @@ async def start(
                 if resuming:
                     definition = as_it_slept(machine, definition)
                 else:
+                    definition = await asyncio.to_thread(_bootable, machine, definition, facts)
                     wanted = definition.profile
                     known = known_drives(machine.paths, wanted)
                     await fit(machine.paths, store, facts, wanted, known)
@@ -112,6 +117,19 @@ def _sound(machine: Machine) -> Definition:
             details=machine.view.problem,
         )
     return machine.definition
+
+
+def _bootable(machine: Machine, definition: Definition, facts: HostFacts) -> Definition:
+    """What comes from another computer boots here: its disks are the same."""
+    wanted = definition.profile
+    profile = bootable(wanted, facts)
+    if profile == wanted:
+        return definition
+    definition = definition.model_copy(update={"profile": profile})
+    atomic.write(machine.paths.file, dump_definition(definition, machine.name))
+    types = f"{wanted.machine.type}: it boots as {profile.machine.type}"
+    machine.log(f"this QEMU has no machine type {types}", Severity.WARNING)
+    return definition
 
 
 def _launch(launch: Launch, choice: Choice) -> None:
