@@ -201,7 +201,7 @@ class _Copier:
 
         def copy_chunk(piece: Piece) -> int:
             data = verify.read_chunk(self._descriptor, piece)
-            _write(made, data, piece.number * CHUNK)
+            chunks.write(made, data, piece.number * CHUNK)
             if self._received:
                 self._received.used(piece.file, piece.number)
             return len(data)
@@ -212,13 +212,6 @@ class _Copier:
                 self._told(done)
         finally:
             os.close(made)
-
-
-def _write(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        offset, view = offset + written, view[written:]
 
 
 def check_disks(layer: Layer, directory: Path) -> None:

@@ -17,6 +17,10 @@ Result = TypeVar("Result")
 _AHEAD = 2
 """Chunks a thread that are read before their turn: memory, against waiting."""
 
+_PIECE = 2**20
+"""Bytes that are written at once. For more Linux 6.18 looks for pages of 2 MiB, and took ten times
+as long where its memory was in pieces: 3 ms for 1 MiB, on ext4."""
+
 _own = threading.local()
 
 
@@ -78,6 +82,14 @@ def read_here(descriptor: int, offset: int, size: int) -> memoryview:
             break
         done += got
     return view[:done]
+
+
+def write(descriptor: int, data: bytes | bytearray | memoryview, offset: int) -> None:
+    """All of it to that place; raises OSError."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view[:_PIECE], offset)
+        offset, view = offset + written, view[written:]
 
 
 def content(descriptor: int, size: int) -> Content:

@@ -1,7 +1,6 @@
 """Layers into a bundle: read once, compared with their digests, packed, written in order."""
 
 import hashlib
-import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +11,7 @@ from typing import NamedTuple
 
 import zstandard
 
-from workstation.core.bundle import seal, shrink, tape
+from workstation.core.bundle import chunks, seal, shrink, tape
 from workstation.core.bundle.chunks import Workers
 from workstation.core.bundle.source import SourceFile, SourceLayer
 from workstation.core.bundle.vault import Vault
@@ -129,7 +128,7 @@ class Packer:
         name = f"{drive}.qcow2"
         if self._writer.in_order or self._vault:
             with tempfile.TemporaryFile(dir=self._work) as spool:
-                size = into(partial(_put, spool.fileno()))
+                size = into(partial(chunks.write, spool.fileno()))
                 return self._in_one_piece(source.layer, SourceFile(name, spool.fileno(), size))
         size = into(self._writer.put)
         offset = self._writer.close(tape.file_name(source.layer.id, name), size)
@@ -229,13 +228,6 @@ def _as_packed(layer: Layer, files: Iterable[StoredFile]) -> Layer:
         for drive, file in layer.drives.items()
     }
     return layer.model_copy(update={"drives": drives})
-
-
-def _put(descriptor: int, data: bytes, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, at)
-        at, view = at + written, view[written:]
 
 
 def _looked(file: SourceFile, chunk: int) -> int:

@@ -132,7 +132,7 @@ class _Receiver:
         """What comes next, in the frame too."""
         at = self._intake.at
         data = self._intake.take(size)
-        _write(self._frame, data, at)
+        chunks.write(self._frame, data, at)
         return data
 
     def _packed(self, size: int) -> None:
@@ -148,7 +148,7 @@ class _Receiver:
 
         def put(piece: tuple[int, bytearray]) -> bytes:
             at, data = piece
-            _write(made, data, at)
+            chunks.write(made, data, at)
             return hashlib.sha256(data).digest()
 
         try:
@@ -176,9 +176,3 @@ class _Receiver:
 def _lengths(size: int) -> Iterator[int]:
     """That of each chunk."""
     return (min(CHUNK, size - at) for at in range(0, size, CHUNK))
-
-
-def _write(descriptor: int, data: bytearray, offset: int) -> None:
-    view, done = memoryview(data), 0
-    while done < len(data):
-        done += os.pwrite(descriptor, view[done:], offset + done)

@@ -7,7 +7,6 @@ there as it is, and a write that is cut off has changed nothing.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -64,7 +63,8 @@ class BundleWriter:
     def filled(self, name: str, size: int) -> Iterator[Callable[[bytes | memoryview, int], None]]:
         """A member whose content the block puts, each piece at its place, from any thread."""
         self.write(tape.header(name, size))
-        yield partial(_put, self._descriptor, self.at)
+        begins = self.at
+        yield lambda data, at: chunks.write(self._descriptor, data, begins + at)
         self.at += size
         self.write(bytes(tape.padded(size) - size))
 
@@ -75,7 +75,7 @@ class BundleWriter:
 
     def put(self, data: bytes, at: int) -> None:
         """Bytes of a member whose size is not known yet: it begins a block from here."""
-        _put(self._descriptor, self.at + BLOCK, data, at)
+        chunks.write(self._descriptor, data, self.at + BLOCK + at)
 
     def close(self, name: str, size: int) -> int:
         """What was put becomes a member of that many bytes; returns where its content begins."""
@@ -91,14 +91,13 @@ class BundleWriter:
 
     def write(self, data: bytes | memoryview) -> None:
         """Raises OSError; what was written before then counts for nothing."""
-        view = memoryview(data)
-        while view:
-            if self._pipe:
-                written = self._pipe.write(view)
-            else:
-                written = os.pwrite(self._descriptor, view, self.at)
-            self.at += written
-            view = view[written:]
+        if self._pipe:
+            view = memoryview(data)
+            while view:
+                view = view[self._pipe.write(view) :]
+        else:
+            chunks.write(self._descriptor, data, self.at)
+        self.at += len(data)
 
     def seal(self, manifest: Manifest, key: Ed25519PrivateKey, vault: Vault | None = None) -> None:
         """From now on what was written counts, and lasts."""
@@ -122,10 +121,3 @@ class BundleWriter:
         os.pwrite(self._descriptor, tape.END, end)
         os.ftruncate(self._descriptor, end + len(tape.END))
         self.sync()
-
-
-def _put(descriptor: int, begins: int, data: bytes | memoryview, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, begins + at)
-        at, view = at + written, view[written:]
