@@ -66,6 +66,23 @@ async def test_what_was_done_on_the_stick_comes_home(
     assert await recall(station, "one-2") == ("second", "second")
 
 
+async def test_one_layer_has_the_memory_that_the_machine_goes_on_from(
+    station: Workstation, file: Path
+) -> None:
+    """Off, it boots there: what it once had in mind stays with its history."""
+    await station.create("one", tiny(drives=[{"size": "8 MiB"}]))
+    await station.start("one")
+    await station.layers.snapshot("one", "before")
+    await station.kill("one")
+    await station.carry.export("one", file, Wish(flatten=True))
+    report = await station.carry.inspect(file)
+    assert not report.manifest.layers[0].layer.memory
+    file.unlink()
+    await station.carry.export("one", file, Wish(flatten=True, tag="before"))
+    report = await station.carry.inspect(file)
+    assert report.manifest.layers[0].layer.memory
+
+
 async def test_an_empty_machine_is_carried(
     station: Workstation, laptop: Workstation, file: Path
 ) -> None:

@@ -116,7 +116,7 @@ class Carry:
             )
             return await asyncio.to_thread(planning.locked, plan, wish)
         directory = stack.enter_context(store.making())
-        memory = wish.memory and may_load(store, self.keys, subject.top.id)
+        memory = wish.memory and subject.resume and may_load(store, self.keys, subject.top.id)
         facts = await station.host_facts()
         with station.working(f"flatten {name}", unit="B") as progress, store.adding():
             layer = await flatten(
