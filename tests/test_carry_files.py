@@ -501,7 +501,7 @@ async def damage(
 
 
 async def test_damage_is_refused(station: Workstation, laptop: Workstation, file: Path) -> None:
-    await damage(station, laptop, file, flips=50, cuts=25)
+    await damage(station, laptop, file, flips=100, cuts=50)
 
 
 async def test_damage_of_an_encrypted_bundle_is_refused(
