@@ -5,7 +5,7 @@
 # make bench      figures, each beside the raw tool    make wheel  what is released
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-long torture check bench wheel lock clean
+.PHONY: help setup setup-dev setup-long run test test-long torture check bench wheel lock clean
 
 PYTHON := .venv/bin/python
 # Two at a time: the guests that tests wait for leave half of a computer idle.
@@ -20,13 +20,16 @@ setup:
 setup-dev:
 	@tools/setup --dev
 
+setup-long:
+	@tools/setup --long
+
 run: setup
 	@.venv/bin/workstation demo
 
 test: setup-dev
 	$(PYTHON) -m pytest $(SPREAD) -m "not long" $(ARGS)
 
-test-long: setup-dev
+test-long: setup-long
 	WORKSTATION_OTHER_EXAMPLES=1 $(PYTHON) -m pytest $(SPREAD) $(ARGS)
 
 torture: setup-dev

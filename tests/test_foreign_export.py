@@ -191,7 +191,7 @@ async def test_nothing_of_this_host_is_in_it(station: Workstation, tmp_path: Pat
     assert any("directories" in line for line in done.dropped)
 
 
-@pytest.mark.skipif(not shutil.which("virt-v2v"), reason="virt-v2v is not installed")
+@pytest.mark.skipif(not shutil.which("virt-v2v"), reason="make setup-long installs virt-v2v")
 async def test_virt_v2v_reads_it(station: Workstation, tmp_path: Path) -> None:
     await web(station, tmp_path, cpu={"cores": 2}, memory="64 MiB", networks=[{}])
     await station.foreign.export("web", tmp_path / "web.ova", "ova")
@@ -230,7 +230,10 @@ MACHINES: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
-@pytest.mark.skipif(not shutil.which("virt-xml-validate"), reason="libvirt is not installed")
+@pytest.mark.skipif(
+    not (shutil.which("virt-xml-validate") and shutil.which("xmllint")),
+    reason="virt-xml-validate, xmllint: make setup-long installs them",
+)
 @pytest.mark.parametrize("what", MACHINES)
 async def test_libvirt_takes_the_description(
     station: Workstation, tmp_path: Path, what: str

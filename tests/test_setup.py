@@ -233,6 +233,16 @@ def test_what_only_tests_need_is_installed_for_development_only(computer: Comput
     assert install.replace("mmdebstrap passt", "uidmap") in computer.calls()
 
 
+def test_what_only_long_tests_use_is_installed_for_them_only(computer: Computer) -> None:
+    computer.stub("mmdebstrap")
+    computer.setup("--dev")
+    assert not [call for call in computer.calls() if "virt-v2v" in call]
+    assert computer.setup("--long").returncode == 0
+    wanted = "virt-v2v nbdkit libnbd-bin libvirt-clients libxml2-utils"
+    install = f"apt-get install --yes --no-install-recommends {wanted}"
+    assert computer.calls() == ["apt-get update", install]
+
+
 def test_a_changed_lock_is_installed_again(computer: Computer) -> None:
     computer.setup()
     computer.calls()
