@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.bench.terminal import Terminal
 from tests.bench.watcher import Watcher
 from tests.conftest import eventually, tiny
 from workstation.core.workstation import Workstation
-from workstation.errors import BusyError, MonitorError
+from workstation.errors import BusyError, MonitorError, NotAllowedError
 from workstation.model.machine import MachineView, State
 from workstation.paths import MONITORS, MachinePaths, Paths
 
@@ -150,6 +151,48 @@ async def held(paths: MachinePaths) -> AsyncIterator[asyncio.subprocess.Process]
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+SLOW_START = """
+import asyncio, sys
+from workstation.core.workstation import Workstation
+from workstation.paths import Paths
+from workstation.qemu import process
+
+async def main():
+    begun, go = sys.argv[1:]
+    wait = f"echo >{begun}; until [ -e {go} ]; do sleep 0.01; done; printf"
+    process._WITNESS = process._WITNESS.replace("printf", wait, 1)
+    async with Workstation(Paths.from_environment()) as station:
+        await station.start("one")
+asyncio.run(main())
+"""
+"""The witness tells by one file that it has begun QEMU, and writes down who that is only when the
+other is there."""
+
+
+async def test_a_start_whose_front_end_was_killed_is_not_begun_once_more(
+    paths: Paths, environ: dict[str, str], tmp_path: Path
+) -> None:
+    async with Workstation(paths, watch=False) as station:
+        await station.create("one", tiny())
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    argv = [sys.executable, "-c", SLOW_START, str(begun), str(go)]
+    starter = subprocess.Popen(argv, env=environ)
+    try:
+        await eventually(begun.exists)
+    finally:
+        starter.kill()
+        await asyncio.to_thread(starter.wait)
+    async with Workstation(paths, watch=False) as station:
+        once_more = asyncio.create_task(station.start("one"))
+        await asyncio.sleep(0.2)
+        assert not once_more.done()
+        go.touch()
+        with pytest.raises(NotAllowedError, match="running"):
+            await once_more
+        await station.settled("one")
+        assert station.view("one").state is State.RUNNING
 
 
 async def test_a_killed_holder_keeps_neither_the_lock_nor_its_name(station: Workstation) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ import pytest
 from tests.conftest import Shell, eventually, tiny
 from workstation.core.serial import log as serial
 from workstation.core.workstation import Workstation
+from workstation.errors import NotAllowedError
 from workstation.model.machine import State
 from workstation.model.profile import Profile
 from workstation.paths import Paths
@@ -247,7 +249,8 @@ async def test_the_guest_outlives_twenty_front_ends_killed_at_random(
             await station.settled("one")
             view = station.view("one")
             if view.allows("start"):  # type: ignore[arg-type]
-                await station.start("one")
+                with suppress(NotAllowedError):  # its start went on though its front-end was killed
+                    await station.start("one")
             elif view.state is State.PAUSED:
                 await station.resume("one")
             pids.add(station.view("one").pid)
@@ -255,8 +258,7 @@ async def test_the_guest_outlives_twenty_front_ends_killed_at_random(
         await station.wait_ready("one")
         async with Shell.on(station, "one") as shell:
             assert await shell.run("echo alive") == "alive"
-    # Killed during its very first start it may have been started once more; never after that.
-    assert len(pids) <= 2
+    assert len(pids) == 1
 
 
 async def test_a_terminals_end_and_interrupt_do_not_reach_the_guest(

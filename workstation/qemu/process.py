@@ -13,7 +13,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from workstation.paths import MachinePaths
@@ -22,10 +22,10 @@ from workstation.qemu.procfs import Pair, ProcessId, alive
 
 _WITNESS = f"""\
 umask 077
-process=$1 exit=$2 line=$3 at=$4 size=$5
-shift 5
-exec 3<&0 4>/dev/fd/3 </dev/null
-"$@" 3<&- >&2 &
+process=$1 exit=$2 log=$3 line=$4 at=$5 size=$6
+shift 6
+exec 3<&0 4>/dev/fd/3 5>&2 </dev/null 2>>"$log"
+"$@" 3<&- 5>&- >&2 &
 read -r own </proc/$$/stat
 read -r child </proc/$!/stat
 printf '%s\\n%s\\n' "$own" "$child" >"$process"
@@ -34,39 +34,45 @@ if [ "$line" ]; then
     (
         set -- "$line" "$at" "$size"
         {KEEP}
-    ) <&3 3<&- 4>&- >/dev/null 2>&1 &
+    ) <&3 3<&- 4>&- 5>&- >/dev/null 2>&1 &
 fi
-exec >&2 3<&- 4>&-
+exec 5>&- >&2 3<&- 4>&-
 wait $qemu
 echo $? >"$exit"
 """
 """Standard input is a pipe's end to read from, of which it makes the end to write to as well: so
-there is always a reader and a writer, whatever happens to the front-end."""
+there is always a reader and a writer, whatever happens to the front-end. Standard error is the
+machine's lock, which it shares until it has written down who QEMU is: so nobody takes the machine
+for one that is off, and starts it once more, where the front-end is killed before that."""
 
 FIRST_DESCRIPTOR = 10
 """A shell can name those below, and uses some."""
 
 
 def spawn(
-    argv: Sequence[str], paths: MachinePaths, descriptors: Iterable[int], kept: Kept | None
+    argv: Sequence[str],
+    paths: MachinePaths,
+    descriptors: Iterable[int],
+    kept: Kept | None,
+    lock: int,
 ) -> None:
     """Start QEMU under a witness; `descriptors` are handed down to it under their numbers, which
     are `FIRST_DESCRIPTOR` or more.
 
-    What the guest prints on its line is `kept`, of a guest that has one. QEMU's own log begins with
-    the command line, on one line.
+    What the guest prints on its line is `kept`, of a guest that has one; `lock` is the descriptor
+    of the machine's lock. QEMU's own log begins with the command line, on one line.
     The files of an earlier run must be gone. Returns when the witness has written down who QEMU
     is, some milliseconds later, and before QEMU is ready for anything: call it in a thread.
     """
-    # A new file: ext4 writes one that was cut to nothing to the disk when it is closed.
-    paths.qemu_log.unlink(missing_ok=True)
-    told = [str(it) for it in (paths.process, paths.exit, *(kept or ("", "", "")))]
-    with pipe() as source, _log(paths.qemu_log, argv) as log:
+    _begin_log(paths.qemu_log, argv)
+    files = (paths.process, paths.exit, paths.qemu_log)
+    told = [str(it) for it in (*files, *(kept or ("", "", "")))]
+    with pipe() as source:
         witness = subprocess.Popen(
             ["/bin/sh", "-c", _WITNESS, "witness", *told, *argv],
             stdin=source,
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=lock,
             cwd="/",
             start_new_session=True,
             pass_fds=tuple(descriptors),
@@ -78,12 +84,12 @@ def spawn(
     witness.returncode = 0
 
 
-@contextlib.contextmanager
-def _log(path: Path, argv: Sequence[str]) -> Iterator[int]:
+def _begin_log(path: Path, argv: Sequence[str]) -> None:
+    # A new file: ext4 writes one that was cut to nothing to the disk when it is closed.
+    path.unlink(missing_ok=True)
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.write(log, f"{shlex.join(argv)}\n".encode())
-        yield log
     finally:
         os.close(log)
 

@@ -1,7 +1,8 @@
 """A machine's lock: one operation at a time, and everybody can read whose it is.
 
-The lock itself is a `flock` on the machine's lock file, so it ends with the process that holds it.
-The file's content only says who that is; a content whose process is gone says nothing.
+The lock itself is a `flock` on the machine's lock file, so it ends with the process that holds it,
+or with the start that it has begun (qemu/process.py), some milliseconds later. The file's content
+only says who that is; a content whose process is gone says nothing.
 """
 
 import fcntl
@@ -26,6 +27,11 @@ class MachineLock:
         self._verb = verb
         self._front_end = front_end
         self._descriptor = -1
+
+    @property
+    def descriptor(self) -> int:
+        """Who has a copy of it, holds the lock too."""
+        return self._descriptor
 
     def __enter__(self) -> Self:
         try:
@@ -79,6 +85,21 @@ class MachineLock:
             f" {seconds} s: {said['verb']}",
             hint="wait for it to end, or end that process",
         )
+
+
+def left_behind(paths: MachinePaths) -> bool:
+    """Whether it is held, and its holder is gone: a start goes on that will soon let go of it."""
+    try:
+        descriptor = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return holding(paths) is None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def holding(paths: MachinePaths) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 from workstation.core.inplace import links
 from workstation.core.machine import run
 from workstation.core.machine.condition import IO_ERROR, condition, live_pair
-from workstation.core.machine.lock import MachineLock
+from workstation.core.machine.lock import MachineLock, left_behind
 from workstation.errors import WorkstationError
 from workstation.model.events import Event, Logged, MachineChanged, Severity
 from workstation.model.guest import GuestFacts
@@ -30,6 +30,9 @@ SAMPLES_KEPT = 120
 
 RETRY_SECONDS = 2.0
 """Between two looks for what nobody tells."""
+
+_PATIENCE = 500
+"""Hundredths of a second that a start may take to write down who QEMU is."""
 
 _STATE_EVENTS = frozenset(
     {"STOP", "RESUME", "SHUTDOWN", "RESET", "GUEST_PANICKED", "SUSPEND", "WAKEUP", "WATCHDOG"}
@@ -86,6 +89,8 @@ class Machine:
         if self.view != before:
             self._publish(MachineChanged(self.view))
             self._log_change(before, self.view)
+        if self.view.pid != before.pid:
+            self.poke()  # whoever found that QEMU, the supervision takes it up
         self._stir()
 
     def _stir(self) -> None:
@@ -177,8 +182,13 @@ class Machine:
                 self._undisturbed.set()
 
     async def undisturbed(self) -> None:
-        """Wait while this very front-end does such work: a verb is not refused for that."""
+        """Wait while this very front-end does such work, or a start goes on by itself whose
+        front-end was killed: a verb is not refused for that."""
         await self._undisturbed.wait()
+        for _ in range(_PATIENCE):
+            if not left_behind(self.paths):
+                return
+            await asyncio.sleep(0.01)
 
     async def settled(self) -> None:
         """Wait until a live QEMU has said its state, or could not be asked."""

@@ -39,14 +39,14 @@ from workstation.qemu.procfs import read_exit, read_pair
 
 
 @contextmanager
-def holding(machine: Machine, verb: Verb, front_end: str) -> Iterator[None]:
+def holding(machine: Machine, verb: Verb, front_end: str) -> Iterator[MachineLock]:
     """The machine's lock, with the state checked under it; the view says so meanwhile."""
     try:
-        with MachineLock(machine.paths, verb, front_end):
+        with MachineLock(machine.paths, verb, front_end) as lock:
             # What counts is QEMU itself: the view now says “starting” or “stopping” for our lock.
             require(verb, machine.name, State.RUNNING if machine.pair() else State.OFF)
             machine.look()
-            yield
+            yield lock
     finally:
         machine.look()
 
@@ -69,7 +69,7 @@ async def start(
     """
     store = Store(paths)
     await machine.undisturbed()
-    with holding(machine, Verb.START, front_end):
+    with holding(machine, Verb.START, front_end) as lock:
         await mend(machine, store)
         if machine.view.unfinished:
             await asyncio.to_thread(firstboot.at_rest, machine)
@@ -84,14 +84,17 @@ async def start(
                 if resuming:
                     definition = as_it_slept(machine, definition)
                 else:
-                    definition = await asyncio.to_thread(_bootable, machine, definition, facts)
-                    wanted = definition.profile
+                    wanted = bootable(definition.profile, facts)
+                    if wanted != definition.profile:
+                        definition = definition.model_copy(update={"profile": wanted})
+                        await _adapt(machine, definition)
                     known = known_drives(machine.paths, wanted)
                     await fit(machine.paths, store, facts, wanted, known)
                 with prepared(
                     paths, machine.paths, definition, facts, choice.accelerator, store
                 ) as launch:
-                    await asyncio.to_thread(_launch, replace(launch, incoming=memory), choice)
+                    launch = replace(launch, incoming=memory)
+                    await asyncio.to_thread(_launch, launch, choice, lock.descriptor)
                 synced = asyncio.to_thread(run.sync, machine.paths)
                 await asyncio.gather(_answering(machine), synced)
                 if resuming and machine.monitor:
@@ -119,27 +122,23 @@ def _sound(machine: Machine) -> Definition:
     return machine.definition
 
 
-def _bootable(machine: Machine, definition: Definition, facts: HostFacts) -> Definition:
+async def _adapt(machine: Machine, definition: Definition) -> None:
     """What comes from another computer boots here: its disks are the same."""
-    wanted = definition.profile
-    profile = bootable(wanted, facts)
-    if profile == wanted:
-        return definition
-    definition = definition.model_copy(update={"profile": profile})
-    atomic.write(machine.paths.file, dump_definition(definition, machine.name))
-    types = f"{wanted.machine.type}: it boots as {profile.machine.type}"
+    before = machine.definition.profile.machine.type if machine.definition else ""
+    text = dump_definition(definition, machine.name)
+    await asyncio.to_thread(atomic.write, machine.paths.file, text)
+    types = f"{before}: it boots as {definition.profile.machine.type}"
     machine.log(f"this QEMU has no machine type {types}", Severity.WARNING)
-    return definition
 
 
-def _launch(launch: Launch, choice: Choice) -> None:
+def _launch(launch: Launch, choice: Choice, lock: int) -> None:
     """Everything from the helpers to QEMU's process; its record is there before it is."""
     start_helpers(launch)
     with handed_down(launch) as (launch, descriptors):
         argv = command_line(launch)
         run.clear(launch.paths)
         run.write(launch.paths, _record(launch, argv, choice), lasting=False)
-        process.spawn(argv, launch.paths, descriptors, begin_log(launch))
+        process.spawn(argv, launch.paths, descriptors, begin_log(launch), lock)
 
 
 def _record(launch: Launch, argv: list[str], choice: Choice) -> run.Record:
