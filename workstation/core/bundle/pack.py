@@ -93,7 +93,9 @@ class Packer:
             shrunk = self._shrunk(source, file, drives[file.name])
             if shrunk:
                 return shrunk
-        known = file.known or self._looked_at(file)
+        # Two disks that hold the same are blank, and small.
+        wanted = CHUNK if file.name in drives else _LOOKED_AT
+        known = file.known or (self._looked_at(file) if file.size <= wanted else None)
         there = self._there.get((known.size, known.digests)) if known else None
         if there and file.size:
             self._told(file.size)
@@ -105,7 +107,7 @@ class Packer:
 
     def _looked_at(self, file: SourceFile) -> Content | None:
         """What it holds, if a file that is there holds the same."""
-        alike = [digests for size, digests in self._there if size == file.size <= _LOOKED_AT]
+        alike = [digests for size, digests in self._there if size == file.size]
         found = ""
         for chunk in range(chunks_of(file.size)):
             if not alike:
