@@ -245,6 +245,26 @@ async def test_a_drive_that_the_guest_has_locked_is_waited_for(
     assert shut.told == ["blockdev-open-tray"]
 
 
+async def test_a_tray_that_is_pushed_in_meanwhile_is_opened_again() -> None:
+    """As a guest does, or its firmware, which resets the drive when it finds it."""
+
+    class PushedIn(Drive):
+        async def execute(self, command: str, **arguments: object) -> object:
+            answer = await super().execute(command, **arguments)
+            first = self.told.count("blockdev-remove-medium") == 1
+            if first and command == "blockdev-remove-medium":
+                self._left = 1
+                raise MonitorError("Tray of the device is not open")
+            return answer
+
+    drive = PushedIn(opens_after=0)
+    await plugging.change_disc(drive, 0, None)  # type: ignore[arg-type]
+    assert drive.told == [
+        "blockdev-open-tray", "blockdev-remove-medium", "blockdev-open-tray",
+        "blockdev-remove-medium", "blockdev-del", "blockdev-close-tray",
+    ]  # fmt: skip
+
+
 @pytest.mark.long
 async def test_cpus_and_memory(station: Workstation) -> None:
     await awake(station, "one", small(cpu={"cores": 1, "most": 3}))

@@ -76,14 +76,28 @@ async def change_disc(session: Session, number: int, disc: Path | None) -> None:
     try:
         inside = await _inserted(session, device)
         if inside:
-            await session.execute("blockdev-remove-medium", id=device)
+            await _behind_the_tray(session, device, "blockdev-remove-medium")
             with suppress(MonitorError):  # one that QEMU was started with goes by itself
                 await session.execute("blockdev-del", **{"node-name": inside})
         if disc:
             await session.execute("blockdev-add", **disc_node(name, disc))
-            await session.execute("blockdev-insert-medium", id=device, **{"node-name": name})
+            node = {"node-name": name}
+            await _behind_the_tray(session, device, "blockdev-insert-medium", **node)
     finally:
         await session.execute("blockdev-close-tray", id=device)
+
+
+async def _behind_the_tray(
+    session: Session, device: str, command: str, **arguments: object
+) -> None:
+    """A guest pushes its tray in when it likes to, and a reset does: then it is opened again."""
+    try:
+        await session.execute(command, id=device, **arguments)
+    except MonitorError:
+        if await _is_open(session, device):
+            raise
+        await _open_tray(session, device)
+        await session.execute(command, id=device, **arguments)
 
 
 async def _open_tray(session: Session, device: str) -> None:
