@@ -11,16 +11,17 @@ import pytest
 from workstation.model.host import HostFacts
 from workstation.paths import Paths
 from workstation.qemu import kvm
-from workstation.qemu.build import parse_cpu_models, parse_machine_types, parse_version
+from workstation.qemu.build import parse_cpu_models, parse_machine_types, parse_version, parse_words
 from workstation.qemu.host import HostPlaces, probe
 from workstation.qemu.kvm import KvmPlaces, KvmState
 
 QEMU = """
 case "$*" in
-    *-qmp*) echo '{"return": {}}'
-        tr -d '\\n' <<'END'
-{"return": [{"meta-type": "enum", "members": [{"name": "xbzrle"}, {"name": "mapped-ram"}]},
-{"meta-type": "object", "members": [{"name": "monitor-qmp", "type": "0"}]}]}
+    *-qmp*) cat <<'END'
+{"QMP": {}}
+{"return": {}}
+{"return": [{"capability": "xbzrle", "state": false}, {"capability": "mapped-ram", "state": false}]}
+{"error": {"class": "GenericError", "desc": "nothing of that name"}}
 END
         exit ;;
 esac
@@ -117,6 +118,29 @@ async def test_another_qemu_is_asked_again(bench: Bench) -> None:
     bench.program("qemu-system-x86_64", QEMU.replace("9.2.1", "10.0.0"))
     assert (await bench.probe()).qemu_version == (10, 0, 0)
     assert bench.calls() == 6
+
+
+async def test_what_qemu_did_not_say_is_asked_again(bench: Bench) -> None:
+    bench.install_qemu()
+    bench.program("qemu-system-x86_64", QEMU.replace('{"error"', "{"))
+    assert not (await bench.probe()).qemu_knows
+    bench.calls()
+    await bench.probe()
+    assert bench.calls() == 6
+
+
+@pytest.mark.parametrize(
+    ("types", "knows"),
+    [
+        ('{"return": []}', ("mapped-ram",)),
+        ('{"return": [{"name": "monitor-qmp"}]}', ("mapped-ram", "monitor-qmp")),
+        ('{"return": [{"name": "mon', None),
+    ],
+)
+def test_the_words_that_a_qemu_knows(types: str, knows: tuple[str, ...] | None) -> None:
+    capabilities = '{"return": [{"capability": "events"}, {"capability": "mapped-ram"}]}'
+    session = ['{"QMP": {}}', '{"return": {}}', capabilities, '{"event": "SHUTDOWN"}', types]
+    assert parse_words("\n".join(session)) == knows
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +22,10 @@ LATER = ("mapped-ram", "monitor-qmp")
 - `monitor-qmp`, a type of object: so a monitor is made, and `-mon` is deprecated.
 """
 
-_ASK_SCHEMA = b"""{"execute": "qmp_capabilities"}
-{"execute": "query-qmp-schema"}
+# Short answers: one that does not fit into a pipe at once is cut off by the end.
+_ASK = b"""{"execute": "qmp_capabilities"}
+{"execute": "query-migrate-capabilities"}
+{"execute": "qom-list-types", "arguments": {"implements": "monitor-qmp"}}
 {"execute": "quit"}
 """
 
@@ -37,8 +40,8 @@ class Build:
     cpu_models: tuple[str, ...] = ()
     audio: tuple[str, ...] = ()
     netdevs: tuple[str, ...] = ()
-    knows: tuple[str, ...] = ()
-    """Which of `LATER`."""
+    knows: tuple[str, ...] | None = ()
+    """Which of `LATER`; None where it did not say."""
 
     @classmethod
     def from_json(cls, value: Any) -> "Build":
@@ -59,13 +62,13 @@ NO_BUILD = Build()
 
 async def ask_qemu(qemu: str) -> Build:
     bare = ("-machine", "none", "-nodefaults", "-no-user-config", "-display", "none")
-    version, machines, cpus, audio, netdevs, schema = await asyncio.gather(
+    version, machines, cpus, audio, netdevs, words = await asyncio.gather(
         output_of(qemu, "--version"),
         output_of(qemu, "-machine", "help"),
         output_of(qemu, "-cpu", "help"),
         output_of(qemu, "-audiodev", "help"),
         output_of(qemu, "-netdev", "help"),
-        output_of(qemu, *bare, "-qmp", "stdio", said=_ASK_SCHEMA),
+        output_of(qemu, *bare, "-qmp", "stdio", said=_ASK),
     )
     return Build(
         parse_version(version),
@@ -73,7 +76,7 @@ async def ask_qemu(qemu: str) -> Build:
         tuple(sorted(parse_cpu_models(cpus))),
         _words(audio),
         _words(netdevs),
-        tuple(word for word in LATER if word in parse_schema(schema)),
+        parse_words(words),
     )
 
 
@@ -107,21 +110,22 @@ def parse_cpu_models(text: str) -> set[str]:
     return models
 
 
-def parse_schema(text: str) -> set[str]:
-    """Of a QMP session in which `query-qmp-schema` was answered: the values of every enum."""
-    words: set[str] = set()
+def parse_words(text: str) -> tuple[str, ...] | None:
+    """Of a QMP session that asked for capabilities and types: which of `LATER` there are.
+
+    None where it is not whole.
+    """
+    found: set[str] = set()
+    answers = 0
     for line in text.splitlines():
-        try:
-            answer = json.loads(line).get("return")
-        except ValueError:
-            continue
-        for entry in answer if isinstance(answer, list) else ():
-            words.update(
-                member["name"]
-                for member in entry.get("members", ())
-                if entry["meta-type"] == "enum"
-            )
-    return words
+        with suppress(ValueError):
+            answer = json.loads(line)
+            answers += "return" in answer or "error" in answer
+            listed = answer.get("return")
+            for entry in listed if isinstance(listed, list) else ():
+                found.update(str(entry.get(key)) for key in ("capability", "name"))
+    # One each for qmp_capabilities and what was asked; that of quit may come or not.
+    return tuple(word for word in LATER if word in found) if answers >= 3 else None
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ async def probe(
         qemu_img_version=image_build.version,
         machine_types=build.machine_types,
         cpu_models=frozenset(build.cpu_models),
-        qemu_knows=frozenset(build.knows),
+        qemu_knows=frozenset(build.knows or ()),
         user_network="user" in build.netdevs,
         audio=next((it for it in _sound_servers(environ) if it in build.audio), "none"),
         kvm=state.usable,
@@ -101,7 +101,8 @@ def _programs(search: tuple[str, ...], _changed: tuple[int, ...]) -> HostFacts:
 
 
 async def _build(cache: HostCache, program: str, ask: Callable[[str], Awaitable[Build]]) -> Build:
-    """From the cache if the program has not changed. One that does not run is asked again."""
+    """From the cache if the program has not changed. One that does not run is asked again, and so
+    is one that did not say all."""
     if not program:
         return NO_BUILD
     key = program_key(program)
@@ -109,7 +110,7 @@ async def _build(cache: HostCache, program: str, ask: Callable[[str], Awaitable[
         return Build.from_json(cache.get(ask.__name__, key))
     except (LookupError, TypeError, ValueError, AttributeError):
         build = await ask(program)
-    if build.version != NO_BUILD.version:
+    if build.version != NO_BUILD.version and build.knows is not None:
         cache.put(ask.__name__, key, asdict(build))
     return build
 

@@ -193,6 +193,7 @@ async def freeze_live(machine: Machine, store: Store, wish: Wish, progress: Prog
                     write_history()
 
                 await carried_out(switch())
+                await machine.asked()
         if held:
             await carried_out(let_go(machine))
     # The old head's directory stays until QEMU has ended: QEMU may open its files by name again.

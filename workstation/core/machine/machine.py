@@ -194,6 +194,12 @@ class Machine:
         """Wait until a live QEMU has said its state, or could not be asked."""
         await self.until(lambda view: bool(self._status or self._trouble) or not view.pid)
 
+    async def asked(self) -> None:
+        """At the return the view says what QEMU says of its state now."""
+        if self.monitor:
+            await self._ask_status(self.monitor)
+            self.look()
+
     @property
     def cannot_read(self) -> bool:
         """Whether the guest stands still because a disk could not be read or written."""
