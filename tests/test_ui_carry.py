@@ -135,6 +135,26 @@ async def test_a_stick_that_is_plugged_in_meanwhile_is_offered() -> None:
         assert "read only" in shown(app)
 
 
+async def test_a_look_at_the_sticks_changes_neither_choice_nor_what_is_typed() -> None:
+    station = library()
+    station.sticks.plugged = [STICK, CARD, HERE]
+    async with on(station) as (app, pilot):
+        await pilot.press("e")
+        screen = await exporting(app, pilot)
+        await pilot.press("down", "down")
+        assert screen.path_box.value == "/home/me/sales-demo.vmbundle"
+        station.sticks.plugged = [STICK._replace(free=STICK.free - 1), CARD, HERE]
+        await until(pilot, lambda: screen.places == station.sticks.plugged)
+        await pilot.pause()
+        assert screen.list_box.highlighted == 2
+        assert screen.path_box.value == "/home/me/sales-demo.vmbundle"
+        screen.path_box.value = ""
+        station.sticks.plugged = [STICK, CARD, HERE]
+        await until(pilot, lambda: screen.places == station.sticks.plugged)
+        await pilot.pause()
+        assert screen.path_box.value == "", "emptied to type another one"
+
+
 async def test_an_export_that_fails_says_why() -> None:
     station = library()
     station.fails["export"] = HostError("STICK is full", hint="make room there")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Button, Checkbox, Input
 
@@ -62,6 +63,17 @@ async def test_a_snapshot_has_a_name_a_note_and_memory_or_not() -> None:
         await pilot.press(*"mine", "tab", *"a note", "tab", "space", "tab", "tab", "enter")
         await until(pilot, lambda: station.calls)
         assert station.calls == [("snapshot", "sales-demo", "mine", "a note", "disks")]
+
+
+async def test_what_is_typed_in_a_burst_lands_where_tab_leads() -> None:
+    station = library()
+    async with on(station) as (app, pilot):
+        await pilot.press("t")
+        await dialog(app, pilot, SnapshotDialog)
+        for key in ("m", "tab", "n", "shift+tab", "e"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: app.screen.query_one("#name", Input).value == "e")
+        assert app.screen.query_one("#note", Input).value == "n"
 
 
 async def test_a_guest_that_does_not_run_has_no_memory_to_keep() -> None:

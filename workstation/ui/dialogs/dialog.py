@@ -27,6 +27,9 @@ class Dialog(ModalScreen[Result]):
         Binding("escape", "cancel", "Close", show=False),
         Binding("left", "app.focus_previous", show=False),
         Binding("right", "app.focus_next", show=False),
+        # Before the box that is typed in: what is typed right after Tab is for the next one.
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
     ]
 
     def __init__(self, cancelled: Result) -> None:

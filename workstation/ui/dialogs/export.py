@@ -63,7 +63,7 @@ class ExportDialog(Dialog[Wish | None]):
     ) -> None:
         super().__init__(cancelled=None)
         self._station, self._machine, self._has_memory = station, machine, has_memory
-        self._places = list(places)
+        self.places = list(places)
         self._suggested = ""
         self._found: Estimate | None = None
         self.estimated = False
@@ -73,7 +73,7 @@ class ExportDialog(Dialog[Wish | None]):
         with Vertical(id="frame", classes="-large") as frame:
             plain_title(frame, f"Export {safe_line(self._machine, limit=40)}")
             yield Static("To", classes="muted")
-            yield OptionList(*map(_row, self._places), id="places")
+            yield OptionList(*map(_row, self.places), id="places")
             with Horizontal(classes="field"):
                 yield Static("File", classes="muted field-label")
                 yield Input(id="path", compact=True, max_length=1000)
@@ -104,25 +104,29 @@ class ExportDialog(Dialog[Wish | None]):
 
     @work(group="media", exclusive=True, exit_on_error=False)
     async def _look(self) -> None:
-        """What was plugged in since then is offered too."""
+        """What was plugged in since then is chosen, or else what was chosen before."""
         places = await asyncio.to_thread(self._station.inplace.places)
-        if places != self._places:
-            self._places = places
+        if places != self.places:
+            before = [place.path for place in self.places]
+            paths = [place.path for place in places]
+            added = [path for path in paths if path not in before]
+            wanted = (added or [before[self.list_box.highlighted or 0]])[0]
+            self.places = places
             self.list_box.clear_options()
             self.list_box.add_options(map(_row, places))
-            self.list_box.highlighted = 0
+            self.list_box.highlighted = paths.index(wanted) if wanted in paths else 0
 
     @on(OptionList.OptionHighlighted)
     def _choose(self) -> None:
         row = self.list_box.highlighted
-        if row is not None and self.path_box.value in ("", self._suggested):
-            self._suggested = str(self._places[row].path / f"{self._machine}{ENDING}")
+        if row is not None and self.path_box.value == self._suggested:
+            self._suggested = str(self.places[row].path / f"{self._machine}{ENDING}")
             self.path_box.value = self._suggested
 
     @on(OptionList.OptionSelected)
     def _to_buttons(self) -> None:
         row = self.list_box.highlighted or 0
-        self._suggested = str(self._places[row].path / f"{self._machine}{ENDING}")
+        self._suggested = str(self.places[row].path / f"{self._machine}{ENDING}")
         self.path_box.value = self._suggested
         self.query_one("#yes").focus()
 

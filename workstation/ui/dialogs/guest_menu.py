@@ -43,7 +43,8 @@ def items(
     *, held: frozenset[str], grabbed: bool, zoom: str, text: bool, own_keys: tuple[str, str]
 ) -> Iterator[Item | None]:
     """The menu's lines; None is a line between."""
-    yield Item("l", "Leave", "leave")
+    yield Item("q", "Leave", "leave")
+    yield Item("?", "Help", "help")
     yield Item("g", "Keys and mouse go to the guest", "grab", grabbed)
     yield Item("z", f"Zoom: {zoom}", "zoom")
     yield Item("x", "Read text, where the guest shows text", "text", text)
@@ -79,7 +80,7 @@ class Menu(Dialog[str]):
 
     def on_key(self, event: events.Key) -> None:
         for item in self._items:
-            if event.key == item.key:
+            if item.key in (event.key, event.character):
                 self.dismiss(item.action)
         if event.key == textual_key(self._menu_key):
             self.dismiss(f"press {self._menu_key}")
