@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
+from textual.app import App
 from textual.pilot import Pilot
 
 from tests.fake_carry import FakeCarry, FakeForeign, FakeInPlace
@@ -459,7 +460,7 @@ async def opened(
         yield app, pilot
 
 
-def shown(app: WorkstationApp) -> str:
+def shown(app: App[Any]) -> str:
     """Every character on the screen, a line each."""
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -26,6 +27,7 @@ from workstation.ui.dialogs.name import NameDialog
 from workstation.ui.dialogs.snapshot import SnapshotDialog
 from workstation.ui.history import HistoryScreen
 from workstation.ui.past import tree
+from workstation.ui.widgets.screen_picture import ScreenPicture
 
 
 @asynccontextmanager
@@ -113,6 +115,23 @@ async def test_the_picture_of_a_layer_is_drawn(tmp_path: Path) -> None:
         await go(pilot, screen, "broken")
         await until(pilot, lambda: "The picture cannot be read." in shown(app))
         assert "▀▀▀▀" not in shown(app)
+
+
+async def test_nothing_is_said_of_a_picture_before_its_layer_is_known() -> None:
+    class Pane(App[None]):
+        def compose(self) -> ComposeResult:
+            yield ScreenPicture()
+
+    async with Pane().run_test() as pilot:
+        await until(pilot, lambda: pilot.app.query_one(ScreenPicture).drawn)
+        assert not shown(pilot.app).strip()
+
+
+async def test_a_narrow_pane_keeps_tree_and_name() -> None:
+    async with in_history(library()) as (app, pilot, _):
+        await pilot.resize_terminal(60, 18)
+        await until(pilot, lambda: " ├─○ old-k" in shown(app))
+        assert " ◆ golden" in shown(app)
 
 
 @pytest.mark.parametrize(

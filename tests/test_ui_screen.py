@@ -166,6 +166,17 @@ async def test_the_menu_types_what_a_terminal_cannot(key: str, chord: str) -> No
         await until(pilot, lambda: look.strokes == pressed(chord, "us"))
 
 
+async def test_the_menu_leaves_and_explains_by_the_keys_of_the_other_screens() -> None:
+    async with opened(station()) as (app, pilot):
+        _, look = await enter(app, pilot)
+        await pilot.press("ctrl+backslash", "question_mark")
+        await until(pilot, lambda: "tablet" in shown(app))
+        assert "The guest stands still" in shown(app)
+        await pilot.press("escape", "ctrl+backslash", "q")
+        await until(pilot, lambda: app.screen is app.library)
+        assert look.strokes == []
+
+
 async def test_modifiers_are_held_for_one_key() -> None:
     async with opened(station()) as (app, pilot):
         _, look = await enter(app, pilot)

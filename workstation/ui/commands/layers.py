@@ -120,7 +120,7 @@ async def branch(desk: Desk, station: Workstation, name: str, tag: str, *, memor
     if new:
         await station.layers.clone(name, new, at=tag)
         desk.program.library.go_to(new)
-        desk.tell(f"{new}: made, s starts it")
+        desk.tell(f"{new}: made, and selected in the library")
 
 
 class OpenHistory(MachineCommand):

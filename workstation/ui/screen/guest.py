@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,7 +15,10 @@ from workstation.errors import UsageError, WorkstationError
 from workstation.model.text import safe_line
 from workstation.ui.desk import Desk
 from workstation.ui.dialogs.guest_menu import Menu, items
+from workstation.ui.dialogs.help import HelpDialog
 from workstation.ui.guest_keys import textual_key
+from workstation.ui.looks import LOOKS, PANIC, PROBLEM
+from workstation.ui.looks import Look as Sign
 from workstation.ui.screen.graphics import graphics_of
 from workstation.ui.screen.keys import chord_of, typed_by
 from workstation.ui.screen.status import left_of, right_of
@@ -40,6 +44,13 @@ class GuestScreen(Desk):
     CSS_PATH = "guest.tcss"
     AUTO_FOCUS = "GuestView"
     BINDINGS: ClassVar = []
+    introduction = (
+        "Keys and mouse go to the guest, but for two keys that the line at the bottom names."
+        " One leaves. The other opens the menu, with what a terminal cannot type; pressed twice,"
+        " it goes to the guest itself. “Mouse moves by steps”: the guest has no driver for a"
+        " tablet, and its pointer may go further or less far than yours. With the keyboard let go,"
+        " by g in the menu, arrows move the view and z zooms. Leaving never stops the guest."
+    )
 
     guest = getters.query_one(GuestView)
     status = getters.query_one("#guest-status", Bar)
@@ -58,6 +69,9 @@ class GuestScreen(Desk):
     @property
     def view(self) -> MachineView | None:
         return self.station.machines.get(self.machine)
+
+    def signs(self) -> Iterable[Sign]:
+        return (*LOOKS.values(), PANIC, PROBLEM)
 
     def compose(self) -> ComposeResult:
         yield GuestView()
@@ -216,6 +230,8 @@ class GuestScreen(Desk):
         match verb:
             case "leave":
                 self.leave()
+            case "help":
+                self.app.push_screen(HelpDialog(self))
             case "grab":
                 self.guest.grabbed = not self.guest.grabbed
             case "zoom":

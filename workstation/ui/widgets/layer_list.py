@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from workstation.core.layers.verbs import Entry
 
 
+NAMED = 12
+"""Cells of a row that are the tree's and the name's, however narrow it is."""
+
+
 class LayerList(Rows):
     """The cursor stays on its layer when others come and go."""
 
@@ -74,7 +78,7 @@ class LayerList(Rows):
             right = Content.styled(_written(self._past.written), "$text-muted")
         else:
             left += _name(shown.entry) + _branch(shown)
-            right = _figures(shown.entry, self._now)
+            right = _figures(shown.entry, self._now, width - NAMED)
         return strip_of(between(left, right, width), width, base)
 
 
@@ -96,11 +100,9 @@ def _branch(row: Row) -> Content:
     return Content.styled(f"  ▸ {row.above} more" if row.folded else "  ▾", "$text-muted")
 
 
-def _figures(entry: Entry, now: float) -> Content:
-    memory = ("❄ ", "$text-primary") if entry.memory else "  "
-    return Content.assemble(
-        "  ",
-        memory,
-        f"{format_size(entry.own):>9}",
-        (f"  {ago(entry.created, now):>10} ", "$text-muted"),
-    )
+def _figures(entry: Entry, now: float, room: int) -> Content:
+    """What it holds, how large and how old it is; in a narrow pane the first of these."""
+    memory = Content.assemble("  ", ("❄ ", "$text-primary") if entry.memory else "  ")
+    size = Content.assemble(memory, f"{format_size(entry.own):>9} ")
+    full = Content.assemble(size, (f" {ago(entry.created, now):>10} ", "$text-muted"))
+    return next((figures for figures in (full, size) if figures.cell_length <= room), memory)

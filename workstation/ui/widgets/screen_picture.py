@@ -44,7 +44,7 @@ class ScreenPicture(Widget):
     async def _read(self) -> None:
         file, (columns, rows) = self._file, self.size
         drawn = await asyncio.to_thread(strips, file, columns, rows) if file else []
-        self._strips = drawn or self._noted(self._note or "The picture cannot be read.")
+        self._strips = drawn or self._noted("The picture cannot be read." if file else self._note)
         self.drawn = True
         self.refresh()
 
