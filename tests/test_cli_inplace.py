@@ -66,6 +66,24 @@ def test_open_settle_and_the_stick_is_needed_no_more(
     end(capsys, "one")
 
 
+def test_a_directory_stands_for_its_one_bundle(
+    capsys: pytest.CaptureFixture[str], bundle: Path
+) -> None:
+    stick = bundle.parent
+    said = Said(capsys, "open", str(stick))
+    assert said.out.splitlines()[0] == f"“one”: boots, and reads in {bundle}", said.err
+    end(capsys, "one")
+    assert "“one”" in Said(capsys, "inspect", str(stick)).out
+    (stick / "two.vmbundle").touch()
+    said = Said(capsys, "import", str(stick))
+    assert said.code == 2
+    assert f"there are 2 bundles in {stick}\n  → name one: one.vmbundle, two.vmbundle" in said.err
+    (stick / "empty").mkdir()
+    said = Said(capsys, "open", str(stick / "empty"))
+    assert said.code == 3
+    assert f"there is no bundle in {stick / 'empty'}" in said.err
+
+
 def test_an_encrypted_bundle_on_the_command_line(
     capsys: pytest.CaptureFixture[str], profile: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -274,6 +274,20 @@ async def test_a_bundle_is_shown_and_runs_from_where_it_is() -> None:
         assert "carried: goes on where it was" in shown(app)
 
 
+async def test_of_a_directory_its_one_bundle_is_opened(tmp_path: Path) -> None:
+    station, file = library(), tmp_path / "a.vmbundle"
+    file.touch()
+    station.bundles.reports[file] = report(file)
+    async with on(station) as (app, pilot):
+        await pilot.press("o")
+        screen = await looking(app, pilot)
+        screen.path_box.value = str(tmp_path)
+        await until(pilot, lambda: screen.report)
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: station.calls)
+        assert station.calls[0] == ("open", str(file), "")
+
+
 async def test_run_and_settle_in_and_import() -> None:
     station = with_bundle()
     async with on(station) as (app, pilot):

@@ -64,10 +64,9 @@ async def _export(call: "Call", wish: "Wish") -> "Exported":
 
 
 def _target(call: "Call") -> Path:
-    from workstation.core.bundle.reader import SUFFIX
+    from workstation.core.bundle.target import within
 
-    path = Path(call.file).expanduser().absolute()
-    return path / f"{call.name}{SUFFIX}" if path.is_dir() else path
+    return within(Path(call.file).expanduser().absolute(), call.name)
 
 
 def _exported(name: str, done: "Exported") -> str:
@@ -89,7 +88,7 @@ def _exported(name: str, done: "Exported") -> str:
 
 def import_(call: "Call") -> None:
     """A bundle's machine into the library, or what another program has made."""
-    if call.file != PIPE and foreign.is_foreign(_file(call)):
+    if call.file != PIPE and foreign.is_foreign(file_of(call)):
         foreign.import_(call)
         return
     done = asyncio.run(_import(call))
@@ -106,7 +105,7 @@ async def _import(call: "Call") -> "Imported":
                 sys.stdin.fileno(), name=call.name, load_memory=call.load_memory,
                 passphrase=passphrase.given(call), into=call.into, discard=call.discard,
             )  # fmt: skip
-        path = _file(call)
+        path = file_of(call)
         secret = passphrase.known(call, path)
         bundle = await asyncio.to_thread(found.carry.bundle, path, secret)
         typed = call.load_memory or await asyncio.to_thread(asked_for_memory, bundle)
@@ -116,8 +115,11 @@ async def _import(call: "Call") -> "Imported":
         )  # fmt: skip
 
 
-def _file(call: "Call") -> Path:
-    return Path(call.file).expanduser()
+def file_of(call: "Call") -> Path:
+    """The file, or the one bundle in that directory."""
+    from workstation.core.foreign.recognise import meant
+
+    return meant(Path(call.file).expanduser())
 
 
 def asked_for_memory(bundle: "Bundle") -> str:
@@ -169,13 +171,13 @@ _GLYPHS = {"ok": "✓", "note": "•", "problem": "✗"}
 
 def inspect(call: "Call") -> int:
     """What is in a bundle, from whom, is it whole, and does it go on here."""
-    if foreign.is_foreign(_file(call)):
+    if foreign.is_foreign(file_of(call)):
         return foreign.inspect(call)
     from workstation.core.bundle import inspection
 
     async def act() -> "Report | Closed":
         async with station("inspect", line=True) as found:
-            path, asked = _file(call), passphrase.known if call.verify else passphrase.offered
+            path, asked = file_of(call), passphrase.known if call.verify else passphrase.offered
             secret = asked(call, path)
             try:
                 return await found.carry.inspect(path, verify_all=call.verify, passphrase=secret)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.cli import passphrase
-from workstation.cli.carry import asked_for_memory
+from workstation.cli.carry import asked_for_memory, file_of
 from workstation.cli.showing import as_data, reachable
 from workstation.cli.station import station
 from workstation.core.library.names import find
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def open_(call: "Call") -> None:
     """Run a bundle's machine from where it is; or say where the bundle of a machine is now."""
-    path = Path(call.file).expanduser()
+    path = file_of(call)
     if call.machine:
         _found_again(call, path)
         return
@@ -44,7 +44,7 @@ async def _open(call: "Call", path: Path) -> None:
             path, call.name, load_memory=typed, cold=call.cold, force=call.force
         )
         await found.start(done.name, force=call.force)
-        _say(call, found, done)
+        _say(call, found, done, path)
         if call.settle:
             await _settle(found, done.name)
         elif not call.no_verify:
@@ -56,7 +56,7 @@ async def _open(call: "Call", path: Path) -> None:
                 )
 
 
-def _say(call: "Call", found: Workstation, done: "Opened") -> None:
+def _say(call: "Call", found: Workstation, done: "Opened", path: Path) -> None:
     """Said as soon as it runs: what comes then may take minutes."""
     view = found.view(done.name)
     if call.json:
@@ -64,7 +64,7 @@ def _say(call: "Call", found: Workstation, done: "Opened") -> None:
         return
     goes_on = "goes on where it was" if done.resumes else "boots"
     where = "".join(f"  {address}" for address in reachable(view))
-    print(f"“{done.name}”: {goes_on}, and reads in {safe_line(str(call.file))}{where}")
+    print(f"“{done.name}”: {goes_on}, and reads in {safe_line(str(path))}{where}")
     for text in done.said:
         print(safe_line(text, limit=300))
     print(f"signed by {done.signer} ({safe_line(done.signer_name) or 'not trusted'})")

@@ -41,6 +41,7 @@ def estimate(station: "Workstation", name: str, path: Path, wish: Wish) -> Estim
 
     The memory of a guest that runs is counted by what its QEMU holds now.
     """
+    path = target.within(path, name)
     machine = station.machine(name)
     onto, trouble, locked = None, None, False
     try:

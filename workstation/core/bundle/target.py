@@ -23,6 +23,11 @@ SPARE = 2**20
 """Bytes of the target that stay free."""
 
 
+def within(path: Path, name: str) -> Path:
+    """Where the export of a machine goes: a file, or that machine's in a directory."""
+    return path / f"{name}{reader.SUFFIX}" if path.is_dir() else path
+
+
 def check_fits(path: Path, size: int, existing: int = 0) -> None:
     """Raise HostError where a bundle of that size cannot lie there; `existing` bytes do already."""
     directory = check_directory(path)

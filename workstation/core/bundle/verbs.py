@@ -52,8 +52,10 @@ class Carry:
     async def export(self, name: str, path: Path, wish: Wish | None = None) -> Exported:
         """A machine into a bundle file, or onto the one that is there: then only what it lacks.
 
-        A running guest is frozen first and goes on in milliseconds. At the return the file lasts.
+        In a directory the file is the machine's. A running guest is frozen first and goes on in
+        milliseconds. At the return the file lasts.
         """
+        path = await asyncio.to_thread(target.within, path, name)
         wish = wish or Wish()
         onto = await asyncio.to_thread(
             planning.to_add_to, path, wish, self.keys, self._definition(name),

@@ -3,11 +3,12 @@
 from enum import StrEnum
 from pathlib import Path
 
+from workstation.core.bundle.reader import SUFFIX
 from workstation.core.bundle.tape import HEAD
 from workstation.core.foreign import headers, quickemu, tar
 from workstation.core.foreign.package import DESCRIPTION
 from workstation.core.foreign.piece import Piece
-from workstation.errors import InvalidError
+from workstation.errors import InvalidError, NotFoundError, UsageError
 
 
 class Kind(StrEnum):
@@ -27,14 +28,36 @@ _TEXT = 4096
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"(\xb5/\xfd": "zstd"}
 
 
+def meant(path: Path) -> Path:
+    """A file itself; of a directory its one bundle, where an export into it has put that.
+
+    Raises NotFoundError where there is none, and no package either, UsageError where there are
+    several.
+    """
+    if not path.is_dir() or _is_package(path):
+        return path
+    found = sorted(one.name for one in path.glob(f"*{SUFFIX}") if not one.name.startswith("."))
+    if not found:
+        raise NotFoundError(f"there is no bundle in {path}", hint="name a file")
+    if len(found) > 1:
+        raise UsageError(
+            f"there are {len(found)} bundles in {path}", hint=f"name one: {', '.join(found[:9])}"
+        )
+    return path / found[0]
+
+
 def recognise(path: Path) -> Kind:
     """Raises NotFoundError or InvalidError for what cannot be imported."""
     if path.is_dir():
-        if any(one.name.lower().endswith(DESCRIPTION) for one in path.iterdir()):
+        if _is_package(path):
             return Kind.OVF
         raise InvalidError(f"{path} is a directory without an {DESCRIPTION} in it")
     with Piece(path) as piece:
         return _of(piece)
+
+
+def _is_package(directory: Path) -> bool:
+    return any(one.name.lower().endswith(DESCRIPTION) for one in directory.iterdir())
 
 
 def _of(piece: Piece) -> Kind:

@@ -26,6 +26,12 @@ class Foreign:
 
         return recognise(_place(path))
 
+    def meant(self, path: Path) -> Path:
+        """The bundle that is meant by a directory, or the file itself; see recognise.py."""
+        from workstation.core.foreign.recognise import meant
+
+        return meant(_place(path))
+
     async def adopt(self, path: Path, name: str = "") -> "Imported":
         """Make a machine of a disk image, an OVA, a disc or a description; see foreign.md.
 

@@ -45,7 +45,8 @@ class Export(MachineCommand):
         )
         done = await station.carry.export(view.name, wish.path, words)
         where = f"; {done.medium} can be pulled out now" if done.medium else ""
-        desk.tell(f"{view.name}: {format_size(done.written)} written to {wish.path.name}{where}")
+        file = done.file or wish.path
+        desk.tell(f"{view.name}: {format_size(done.written)} written to {file}{where}")
 
 
 class Open(Command["LibraryScreen"]):

@@ -67,6 +67,8 @@ class OpenDialog(Dialog[Wish | None]):
         self.report: Report | None = None
         self.looked_at: Looked | None = None
         """What is known of another program's file."""
+        self._meant = Path()
+        """The file that was looked at: of a directory its one bundle."""
         self.looked = not self._bundles
         """Whether what is shown is of the path that is typed."""
 
@@ -147,6 +149,7 @@ class OpenDialog(Dialog[Wish | None]):
 
     async def _read(self, path: Path) -> None:
         station = self._station
+        path = self._meant = await asyncio.to_thread(station.foreign.meant, path)
         kind = await asyncio.to_thread(station.foreign.recognise, path)
         if kind != "bundle":
             looked = await station.foreign.look(path)
@@ -187,7 +190,7 @@ class OpenDialog(Dialog[Wish | None]):
     def _pressed(self, event: Button.Pressed) -> None:
         how = event.button.id or ""
         known = self.report or self.looked_at
-        wish = Wish(how, self._path(), self.report, self.secret.value)
+        wish = Wish(how, self._meant, self.report, self.secret.value)
         self.dismiss(wish if known and how != "cancel" else None)
 
 
