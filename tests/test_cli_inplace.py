@@ -124,7 +124,7 @@ def test_a_taken_name_is_told_and_another_may_be_given(
     opened = Said(capsys, "open", str(bundle), "--settle", "--json").json
     assert (opened["name"], opened["opened"]["resumes"]) == ("one", False)
     again = Said(capsys, "open", str(bundle), "--no-verify")
-    assert "there is a machine “one” already: this one is called “one-2”" in again.out
+    assert "there is a machine “one” already: this one is called “one-2”" in again.err
     taken = Said(capsys, "open", str(bundle), "--name", "one")
     assert taken.code == 2
     assert "already" in taken.err

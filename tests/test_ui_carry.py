@@ -309,7 +309,7 @@ async def test_what_is_no_bundle_is_told_where_it_is_typed() -> None:
         await looking(app, pilot)
         assert "No bundle on what is plugged in" in shown(app)
         await pilot.press(*"x.iso")
-        await until(pilot, lambda: "There is no file x.iso." in shown(app))
+        await until(pilot, lambda: "There is no file" in shown(app) and "x.iso." in shown(app))
         assert app.screen.query_one("#run", Button).disabled
         await pilot.press("escape")
         await closed(app, pilot)

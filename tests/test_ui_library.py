@@ -349,6 +349,25 @@ async def test_an_empty_library_says_how_to_begin_and_enter_makes_the_demo() -> 
         assert app.library.view is station.machines["sales-demo"]
 
 
+async def test_a_small_terminal_says_how_to_begin_in_whole_lines() -> None:
+    station = FakeWorkstation()
+    async with opened(station, size=(60, 18)) as (app, pilot):
+        assert "makes the demo and starts it:" in shown(app)
+        assert "MACHINES" not in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: "● sales-demo" in shown(app))
+        await pilot.press("h")
+        await until(pilot, lambda: "History of" in shown(app))
+
+
+async def test_escape_takes_notices_away() -> None:
+    async with opened(library()) as (app, pilot):
+        app.library.tell("something is done")
+        await until(pilot, lambda: "something is done" in shown(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "something is done" not in shown(app))
+
+
 async def test_a_demo_that_failed_leaves_the_way_to_begin() -> None:
     station = FakeWorkstation()
     station.fails["demo"] = HostError("there is no apt here", hint="use an image of your own")

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workstation.core.settings import load_settings, save_theme
-from workstation.model.profile import Forward
+from workstation.model.machine import MachineView, Sample, State
+from workstation.model.profile import Forward, Profile
 from workstation.paths import Paths
 from workstation.ui import guest_text
 from workstation.ui.new.wish import free_name
 from workstation.ui.spark import spark
+from workstation.ui.widgets.details import meter_line
 from workstation.ui.widgets.facts import address
 
 
@@ -83,6 +85,25 @@ def test_a_sparkline(values: list[float], width: int, top: float, bars: str) -> 
 )
 def test_how_to_reach_a_port(forward: str, text: str) -> None:
     assert address(Forward.model_validate(forward), "web").plain == text
+
+
+@pytest.mark.parametrize(
+    ("width", "told"),
+    [
+        (49, "CPU   40 %  disk 1.5 MiB/s  RAM 98 MiB of 1 GiB"),
+        (40, "CPU   40 %  RAM 98 MiB of 1 GiB"),
+        (26, "CPU   40 %  RAM 98 MiB"),
+        (12, "CPU   40 %"),
+    ],
+)
+def test_a_narrow_line_of_figures_leaves_out_whole_ones(width: int, told: str) -> None:
+    sample = Sample(0.0, 0.4, 98 * 2**20, disk_read=2.0**20, disk_write=2.0**19)
+    view = MachineView(
+        "web", State.RUNNING, profile=Profile.model_validate({"name": "web", "memory": "1 GiB"})
+    )
+    line = meter_line(view, [sample], width).plain
+    assert line.replace("▄", "").split() == told.split()
+    assert len(line) <= width
 
 
 def test_a_free_name() -> None:

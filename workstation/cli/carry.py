@@ -144,6 +144,7 @@ def asked_for_memory(bundle: "Bundle") -> str:
 
 
 def _imported(done: "Imported") -> str:
+    """What is not as it was in the bundle, the log has told as warnings."""
     shared = f", {done.shared} of them here already" if done.shared else ""
     layers = f"{done.layers} layer{'s' if done.layers != 1 else ''}{shared}"
     goes_on = "goes on where it was" if done.resumes else "boots"
@@ -158,7 +159,6 @@ def _imported(done: "Imported") -> str:
     return _lines(
         f"“{done.name}”: {what}, {layers}, {format_size(done.copied)} copied;"
         f" workstation start {done.name}: it {goes_on}",
-        *(safe_line(text) for text in done.said),
         f"signed by {signer}",
         distrusted,
     )

@@ -96,7 +96,10 @@ def open_editor(file: Path) -> None:
             f"the editor “{editor}” does not start", hint="set EDITOR to one that is installed"
         ) from error
     if done.returncode:
-        raise HostError(f"the editor “{editor}” ended with exit code {done.returncode}")
+        raise HostError(
+            f"the editor “{editor}” ended with exit code {done.returncode}",
+            hint="nothing was changed; EDITOR names another one",
+        )
 
 
 @contextmanager

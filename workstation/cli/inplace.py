@@ -57,7 +57,7 @@ async def _open(call: "Call", path: Path) -> None:
 
 
 def _say(call: "Call", found: Workstation, done: "Opened", path: Path) -> None:
-    """Said as soon as it runs: what comes then may take minutes."""
+    """Said as soon as it runs: what comes then may take minutes. The warnings were told before."""
     view = found.view(done.name)
     if call.json:
         print(json.dumps(as_data(view) | {"opened": asdict(done)}, indent=2), flush=True)
@@ -65,8 +65,6 @@ def _say(call: "Call", found: Workstation, done: "Opened", path: Path) -> None:
     goes_on = "goes on where it was" if done.resumes else "boots"
     where = "".join(f"  {address}" for address in reachable(view))
     print(f"“{done.name}”: {goes_on}, and reads in {safe_line(str(path))}{where}")
-    for text in done.said:
-        print(safe_line(text, limit=300))
     print(f"signed by {done.signer} ({safe_line(done.signer_name) or 'not trusted'})")
     if done.distrusted:
         print("its memory was not loaded, for its signer is not trusted")

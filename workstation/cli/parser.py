@@ -54,7 +54,14 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=_Formatter, **options)
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"see: {self.prog} --help")
+        missing = message.removeprefix("the following arguments are required: ")
+        text = message if missing == message else f"“{self.prog}” needs {missing}"
+        raise UsageError(text, hint=f"see: {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            option = f"{action.option_strings[-1]} " if action.option_strings else ""
+            self.error(f"{option}“{value}” is none of {', '.join(map(str, action.choices))}")
 
     def called(self, words: Sequence[str]) -> Call:
         call, unknown = self.parse_known_args(words, namespace=Call())
@@ -146,7 +153,9 @@ def _descend(program: str, grammar: Grammar, words: Sequence[str]) -> Call:
     if node:
         return _descend(f"{program} {first}", node.commands, rest)
     if not first:
-        raise UsageError(f"“{program}” needs a word more: {', '.join(grammar)}")
+        raise UsageError(
+            f"“{program}” needs a word more: {', '.join(grammar)}", hint=f"see: {program} --help"
+        )
     if first.startswith("-"):
         return build(program, grammar).called(words)
     meant = _nearest(first, grammar)

@@ -58,7 +58,10 @@ def _each(
 ) -> int:
     """One after the other; one that fails does not keep the others. Returns the exit code."""
     if bool(call.names) == call.all:
-        raise UsageError(f"name the machines to {verb}, or say --all", hint="not both")
+        raise UsageError(
+            f"name the machines to {verb}, or say --all",
+            hint="not both" if call.names else f"see: workstation {verb} --help",
+        )
 
     async def run() -> int:
         given = call.names or names.names(Paths.from_environment())

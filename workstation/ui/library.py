@@ -287,6 +287,7 @@ class LibraryScreen(Desk):
 
     def _show_side_title(self) -> None:
         total = len(self.station.machines) if self.station else 0
+        self.side.set_class(self.station is not None and not total, "-empty")
         shown = self.machines.count
         count = f"{shown} of {total}" if shown != total else str(total or "")
         left = Content.styled(" MACHINES", "bold $text-muted")
@@ -388,6 +389,8 @@ class LibraryScreen(Desk):
 
     @on(FilterBox.Dropped)
     def action_drop_filter(self) -> None:
+        """All machines are shown again, and nothing stands before them."""
+        self.app.clear_notifications()
         self.query(FilterBox).remove()
         self.machines.filter(lambda view: True)
         self.machines.focus()

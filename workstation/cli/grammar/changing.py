@@ -8,7 +8,7 @@ from workstation.cli.parser import Command, Grammar, Group, Parser
 
 def _network(parser: Parser) -> None:
     parser.machine()
-    parser.add_argument("state", choices=["on", "off"])
+    parser.add_argument("state", choices=["on", "off"], metavar="on|off")
     parser.json()
 
 

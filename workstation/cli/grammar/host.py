@@ -7,7 +7,7 @@ from workstation.cli.parser import Command, Grammar, Parser
 
 
 def _shell(parser: Parser) -> None:
-    parser.add_argument("shell", choices=["bash", "zsh", "fish"])
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"], metavar="bash|zsh|fish")
 
 
 COMMANDS: Grammar = {

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from workstation.core import atomic
 from workstation.core.change.difference import difference, taken_over, value_at
@@ -24,7 +24,7 @@ from workstation.errors import InvalidError, NotAllowedError, NotFoundError, Usa
 from workstation.model.change import Effect, When
 from workstation.model.host import HostFacts
 from workstation.model.machine import Verb
-from workstation.model.profile import Bus, Forward, Profile
+from workstation.model.profile import Bus, Forward, Profile, UsbText
 from workstation.model.text import safe_line
 from workstation.profile.dump import dump_definition
 from workstation.profile.keys import Path, dotted
@@ -84,7 +84,10 @@ class Changes:
         def added(old: Profile) -> Profile:
             had = _forwards(name, old, network)
             if forward in had:
-                raise UsageError(f"“{name}” has the forward {forward} already")
+                raise UsageError(
+                    f"“{name}” has the forward {forward} already",
+                    hint="its forwards: " + ", ".join(map(str, had)),
+                )
             return _with_forwards(old, network, (*had, forward))
 
         return await self._change(name, added)
@@ -120,6 +123,12 @@ class Changes:
 
     async def give_usb(self, name: str, kind: str) -> list[Effect]:
         """Hand a USB device of this computer, `VENDOR:PRODUCT`, to the guest."""
+        try:
+            TypeAdapter(UsbText).validate_python(kind)
+        except ValidationError as error:
+            raise UsageError(
+                f"“{kind}” is no USB device", hint="workstation usb list prints those there are"
+            ) from error
         number = len(_profile(self._station.machine(name)).usb)
         return await self.set(name, [f"usb[{number}]={kind.lower()}"])
 

@@ -44,9 +44,9 @@ class Export(MachineCommand):
             passphrase=wish.passphrase,
         )
         done = await station.carry.export(view.name, wish.path, words)
-        where = f"; {done.medium} can be pulled out now" if done.medium else ""
         file = done.file or wish.path
-        desk.tell(f"{view.name}: {format_size(done.written)} written to {file}{where}")
+        where = f"{file.name}; {done.medium} can be pulled out now" if done.medium else file
+        desk.tell(f"{view.name}: {format_size(done.written)} written to {where}")
 
 
 class Open(Command["LibraryScreen"]):

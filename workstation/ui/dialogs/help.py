@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from workstation.ui.desk import Desk
     from workstation.ui.looks import Look
 
-MOVING = (("↑ ↓  j k", "to another row"), ("esc", "close a dialog, drop the filter"))
+MOVING = (
+    ("↑ ↓  j k", "to another row"),
+    ("esc", "close a dialog; drop filter and notices"),
+)
 
 
 class HelpDialog(Dialog[None]):

@@ -174,16 +174,16 @@ def meter_line(view: MachineView, samples: Sequence[Sample], width: int) -> Cont
     if not samples or not view.state.live:
         return _note("measuring…") if view.state.live else Content()
     last, profile = samples[-1], view.profile
+    percent = f"{last.cpu * 100:>4.0f} %"
     total = f" of {format_size(profile.memory)}" if profile else ""
-    parts = [
-        Content.assemble(("RAM ", "$text-muted"), f"{format_size(last.resident)}{total}"),
-    ]
+    memory = Content.assemble(("RAM ", "$text-muted"), format_size(last.resident))
+    whole = [memory, memory + Content(total)]
     if last.disk_read is not None and last.disk_write is not None:
         rate = format_size(last.disk_read + last.disk_write)
-        parts.insert(0, Content.assemble(("disk ", "$text-muted"), f"{rate}/s"))
-    right = Content("  ").join(parts)
-    percent = f"{last.cpu * 100:>4.0f} %"
-    room = min(12, width - right.cell_length - len(percent) - 6)
+        whole.append(Content.assemble(("disk ", "$text-muted"), f"{rate}/s  ") + whole[1])
+    room = width - len("CPU ") - len(percent) - 2
+    right = next((told for told in reversed(whole) if told.cell_length <= room), Content())
+    room = min(12, room - right.cell_length)
     cores = float(profile.cpu.count) if profile else 1.0
     bars = spark([sample.cpu for sample in samples], room, cores) if room > 0 else ""
     left = Content.assemble(("CPU ", "$text-muted"), (bars, "$primary"), percent)
