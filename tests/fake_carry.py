@@ -14,7 +14,7 @@ from workstation.core.bundle.verbs import Carry
 from workstation.core.foreign.adopt import Imported as Adopted
 from workstation.core.foreign.look import Looked
 from workstation.core.foreign.recognise import Kind
-from workstation.core.foreign.station import Foreign
+from workstation.core.foreign.verbs import Foreign
 from workstation.core.inplace.settle import Settled
 from workstation.core.inplace.verbs import InPlace, Opened, Place
 from workstation.errors import LockedError, NotFoundError, UsageError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core.change.difference import difference, value_at
-from workstation.core.change.room import Changes
+from workstation.core.change.verbs import Changes
 from workstation.core.host.usb import UsbDevice
 from workstation.model.change import Effect, When
 from workstation.profile.keys import dotted

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from workstation.core.images.offers import Offer
 from workstation.core.making.remarks import Remark
-from workstation.core.making.room import Making
+from workstation.core.making.verbs import Making
 from workstation.errors import NotFoundError
 from workstation.model.image import Kind
 from workstation.model.machine import MachineView

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from workstation.core.screen.glyphs import TextScreen
 from workstation.core.screen.keys import Stroke
 from workstation.core.screen.look import Box, Canvas, Cursor, Look, has_display, require_display
-from workstation.core.screen.room import Screens
+from workstation.core.screen.verbs import Screens
 from workstation.model.machine import MachineView
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from tests.fake_making import FakeMaking
 from tests.fake_screens import FakeScreens, desktop
 from tests.fake_session import FakeSession
 from workstation.core.guest.hosts import Door
-from workstation.core.guest.room import Guests
+from workstation.core.guest.verbs import Guests
 from workstation.core.serial.session import Link
 from workstation.core.workstation import Workstation
 from workstation.errors import InvalidError, NotFoundError, OvercommitError, WorkstationError

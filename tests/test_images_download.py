@@ -18,7 +18,8 @@ import yaml
 import zstandard
 
 from tests.web import Web, serving
-from workstation.core.images import Images, download
+from workstation.core import room
+from workstation.core.images import Images
 from workstation.core.workstation import Workstation
 from workstation.errors import BusyError, HostError, InvalidError, UsageError
 from workstation.model.events import Activity, Event
@@ -238,7 +239,7 @@ async def test_room_is_asked_for_before_anything_comes(
 ) -> None:
     serve_it(web)
     list_it(paths, web)
-    monkeypatch.setattr(download, "RESERVE", 2**60)
+    monkeypatch.setattr(room, "CACHE_SPARE", 2**60)
     with pytest.raises(HostError, match="free") as caught:
         await Images(paths).pull("thing")
     assert "XDG_CACHE_HOME" in caught.value.hint

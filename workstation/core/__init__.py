@@ -1,0 +1,1 @@
+"""What the program does, without a screen. docs/design.md has the map of its rooms."""

@@ -9,6 +9,9 @@ from workstation.model.units import format_size
 SPARE = 64 * 2**20
 """Bytes of the library's disk that a move leaves free."""
 
+CACHE_SPARE = 256 * 2**20
+"""The same of the images' disk, which is often the system's too."""
+
 IN_THE_LIBRARY = "make room: delete snapshots or machines, or whatever else lies on that disk"
 
 
@@ -28,3 +31,9 @@ def check_room(
             f" {format_size(free)} is free",
             hint=hint,
         )
+
+
+def check_cache(directory: Path, needed: int) -> None:
+    """Raise HostError where the disk of the images has not so many bytes free, and some more."""
+    hint = "make room, or set XDG_CACHE_HOME to a directory on a larger disk"
+    check_room(directory, needed, hint, spare=CACHE_SPARE)

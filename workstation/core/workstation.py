@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from workstation.core.activities import Activities, Progress
-from workstation.core.change.room import Changes
+from workstation.core.change.verbs import Changes
 from workstation.core.demo import run_demo
-from workstation.core.foreign.station import Foreign
+from workstation.core.foreign.verbs import Foreign
 from workstation.core.guest import wait
-from workstation.core.guest.room import Guests
+from workstation.core.guest.verbs import Guests
 from workstation.core.host import admission
 from workstation.core.images import Images
 from workstation.core.layers.collect import collect_quietly
@@ -28,8 +28,8 @@ from workstation.core.machine import verbs
 from workstation.core.machine.create import create_machine
 from workstation.core.machine.machine import Machine
 from workstation.core.machine.sampling import Sampling
-from workstation.core.making.room import Making
-from workstation.core.screen.room import Screens
+from workstation.core.making.verbs import Making
+from workstation.core.screen.verbs import Screens
 from workstation.core.serial import log as serial
 from workstation.core.serial import ready
 from workstation.core.serial.session import Session

@@ -1,0 +1,1 @@
+"""Frozen values: profiles, machines, layers, events. No I/O."""

@@ -1,6 +1,6 @@
 """Other programs' formats: machines and disks that come from them, and that go to them.
 
-    station.py      the verbs, as the front-ends call them
+    verbs.py        the verbs, as the front-ends call them
     recognise.py    what a file is, by its content
     piece.py        a stretch of a stranger's file, opened once
     headers.py, vmdk.py, whole.py    disk images: harmless? whole?

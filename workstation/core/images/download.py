@@ -16,7 +16,6 @@ import httpx
 
 from workstation import __version__
 from workstation.core.imaging.work import in_thread
-from workstation.core.room import check_room
 from workstation.errors import HostError
 
 T = TypeVar("T")
@@ -30,9 +29,6 @@ PIECE = 2**20
 REDIRECTS = 10
 ATTEMPTS = 3
 """Without a single byte between them; then the next mirror has its turn."""
-
-RESERVE = 256 * 2**20
-"""Bytes that a download leaves free: a full disk stops every guest."""
 
 TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 """A server that is silent for so long counts as gone."""
@@ -260,9 +256,3 @@ async def _opened(
 
 def _status(answer: httpx.Response) -> str:
     return f"the server says {answer.status_code} {answer.reason_phrase}"[:120]
-
-
-def check_cache(directory: Path, needed: int) -> None:
-    """Raise HostError where the disk of the images has not so many bytes free, and some more."""
-    hint = "make room, or set XDG_CACHE_HOME to a directory on a larger disk"
-    check_room(directory, needed, hint, spare=RESERVE)

@@ -5,10 +5,10 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workstation.core.duplicate import adopt_file
 from workstation.core.images.look import look
 from workstation.core.images.manifest import digest
 from workstation.core.images.workshop import forget_download, take_away
-from workstation.core.library import library
 from workstation.errors import NotFoundError, UsageError, WorkstationError
 from workstation.qemu import qcow2
 
@@ -58,7 +58,7 @@ def take(file: Path, out: Path, how: How) -> str:
     kind = "disc" if ending == ".iso" else "disk"
     target = out / f"{kind}{'.raw' if ending == '.img' else ending}"
     if how is How.COPY:
-        library.adopt_file(file, target, trusted=False)
+        adopt_file(file, target, trusted=False)
     else:
         _second_name(file, target)
     look(target)

@@ -19,6 +19,7 @@ from workstation.core.images.signatures import Proof
 from workstation.core.images.unpack import unpack
 from workstation.core.images.workshop import PART
 from workstation.core.imaging.work import in_thread
+from workstation.core.room import check_cache
 from workstation.errors import BusyError, InvalidError, UsageError
 from workstation.model.image import CatalogImage, Packing
 
@@ -57,7 +58,7 @@ async def pull(image: CatalogImage, root: Path, out: Path, tell: Tell) -> dict[s
             target = download.Target(
                 part,
                 largest=image.download * _MARGIN,
-                room=lambda needed: download.check_cache(root, needed + _unpacked(image)),
+                room=lambda needed: check_cache(root, needed + _unpacked(image)),
                 tell=lambda done, total: tell(f"pull {image.name}", done, total),
             )
             origin = await _proven(http, image, target, wanted, tell)

@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from workstation.core.images import manifest
-from workstation.core.images.download import check_cache
 from workstation.core.imaging.recipe import DiskRecipe, fingerprint
 from workstation.core.imaging.work import Progress, in_thread
+from workstation.core.room import check_cache
 from workstation.errors import HostError, room_hint
 from workstation.qemu import image
 

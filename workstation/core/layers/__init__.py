@@ -1,0 +1,1 @@
+"""Layers and heads: the store, and what freezes, goes back, squashes, collects and mends."""

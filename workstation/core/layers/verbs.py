@@ -1,4 +1,4 @@
-"""The verbs on layers, as the front-ends call them: one room beside the machine's own verbs."""
+"""The verbs on layers, as the front-ends call them."""
 
 import asyncio
 from collections.abc import Callable

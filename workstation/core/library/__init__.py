@@ -1,0 +1,1 @@
+"""The machines of this host together: their directories, names, index and events."""

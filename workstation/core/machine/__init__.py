@@ -1,0 +1,1 @@
+"""One machine: made, started, stopped, and what state it is in."""

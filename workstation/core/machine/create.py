@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from workstation.core.duplicate import adopt_file
 from workstation.core.images import Images
 from workstation.core.images.manifest import digest as sha256
 from workstation.core.layers import heads
@@ -129,7 +130,7 @@ def _adopt_boot_files(profile: Profile, images: Images, machine: MachinePaths) -
     ):
         if reference:
             source = images.resolve(reference)
-            library.adopt_file(source, target, trusted=images.owns(source))
+            adopt_file(source, target, trusted=images.owns(source))
 
 
 def _make_base(store: Store, images: Images, profile: Profile) -> str | None:
@@ -211,7 +212,7 @@ def _adopt_image(images: Images, drive: Drive, name: str, directory: Path) -> La
         )
     file = LayerFile(name=f"{name}.{image_format}", format=image_format)
     target = directory / file.name
-    library.adopt_file(source, target, trusted=images.owns(source))
+    adopt_file(source, target, trusted=images.owns(source))
     if qcow2.virtual_size(target, image_format) != least:
         raise UsageError(f"{source} changed while it was copied", hint="try again")
     return file

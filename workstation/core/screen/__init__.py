@@ -1,4 +1,4 @@
 """Looking at a machine's screen, and working on it: pictures, keys, pointer.
 
-`Screens` (room.py) is the way in, as `station.screens`; `Look` (look.py) is one open screen.
+`Screens` (verbs.py) is the way in, as `station.screens`; `Look` (look.py) is one open screen.
 """

@@ -1,0 +1,1 @@
+"""Questions and answers: each a `ModalScreen`, which Escape dismisses with a value."""

@@ -19,7 +19,7 @@ from workstation.model.units import exact_size
 from workstation.ui.dialogs.dialog import sentence
 
 if TYPE_CHECKING:
-    from workstation.core.making.room import Making
+    from workstation.core.making.verbs import Making
     from workstation.model.profile import Profile
 
 

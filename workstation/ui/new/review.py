@@ -17,7 +17,7 @@ from workstation.ui.dialogs.dialog import sentence
 
 if TYPE_CHECKING:
     from workstation.core.making.remarks import Remark
-    from workstation.core.making.room import Making
+    from workstation.core.making.verbs import Making
     from workstation.model.profile import Profile
 
 SHOWN = 3

@@ -103,6 +103,7 @@ def _branch(row: Row) -> Content:
 def _figures(entry: Entry, now: float, room: int) -> Content:
     """What it holds, how large and how old it is; in a narrow pane the first of these."""
     memory = Content.assemble("  ", ("❄ ", "$text-primary") if entry.memory else "  ")
-    size = Content.assemble(memory, f"{format_size(entry.own):>9} ")
-    full = Content.assemble(size, (f" {ago(entry.created, now):>10} ", "$text-muted"))
-    return next((figures for figures in (full, size) if figures.cell_length <= room), memory)
+    size = memory + Content(f"{format_size(entry.own):>9}")
+    full = Content.assemble(size, (f"  {ago(entry.created, now):>10} ", "$text-muted"))
+    fitting = (told for told in (full, size + Content(" ")) if told.cell_length <= room)
+    return next(fitting, memory)

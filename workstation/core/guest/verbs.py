@@ -1,4 +1,4 @@
-"""A front-end's hold on what goes on inside guests; attached to the Workstation."""
+"""The verbs on what goes on inside guests, as the front-ends call them."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The Workstation's room for screens: `station.screens`."""
+"""The verbs on screens, as the front-ends call them: `station.screens`."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager

@@ -1,4 +1,4 @@
-"""A front-end's hold on what comes before a machine is made; attached to the Workstation."""
+"""The verbs on what comes before a machine is made, as the front-ends call them."""
 
 import asyncio
 from collections.abc import Sequence
