@@ -8,8 +8,10 @@ from pathlib import Path
 from textual.pilot import Pilot
 from textual.widgets import Button, Checkbox, Input
 
-from tests.fake_carry import CARD, HERE, SIGNER, STICK, report
-from tests.fakes import FakeWorkstation, app_on, library, opened, shown, until
+from tests.fakes.carry import CARD, HERE, SIGNER, STICK, report
+from tests.fakes.driving import app_on, opened, shown, until
+from tests.fakes.machines import library
+from tests.fakes.workstation import FakeWorkstation
 from tests.test_ui_layers import closed, dialog
 from workstation.core.bundle.estimate import Estimate
 from workstation.core.bundle.vault import SHORTEST

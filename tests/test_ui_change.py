@@ -2,7 +2,8 @@
 
 from textual.widgets import Button
 
-from tests.fakes import library, opened, shown, until
+from tests.fakes.driving import opened, shown, until
+from tests.fakes.machines import library
 from workstation.errors import MonitorError
 from workstation.ui.dialogs.change import ChangeDialog
 from workstation.ui.dialogs.error import ErrorDialog

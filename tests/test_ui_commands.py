@@ -9,14 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import (
-    FakeWorkstation,
-    library,
-    opened,
-    overcommitted,
-    shown,
-    until,
-)
+from tests.fakes.driving import opened, shown, until
+from tests.fakes.machines import library, overcommitted
+from tests.fakes.workstation import FakeWorkstation
 from workstation.errors import LaunchError, NotAllowedError
 from workstation.model.events import Activity
 from workstation.model.machine import State, Verb

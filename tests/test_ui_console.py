@@ -9,8 +9,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.fake_session import FakeSession
-from tests.fakes import FakeWorkstation, library, opened, shown, until
+from tests.fakes.driving import opened, shown, until
+from tests.fakes.machines import library
+from tests.fakes.session import FakeSession
+from tests.fakes.workstation import FakeWorkstation
 from workstation.core.serial.session import Link
 from workstation.model.events import MachineRemoved
 from workstation.model.machine import State

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.fakes import library, opened, shown, until
+from tests.fakes.driving import opened, shown, until
+from tests.fakes.machines import library
 from workstation.model.guest import GuestFacts
 from workstation.ui import handover
 from workstation.ui.dialogs.error import ErrorDialog

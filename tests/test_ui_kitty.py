@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.bench.terminal import Terminal
-from tests.fake_screens import desktop, text_screen
+from tests.fakes.screens import desktop, text_screen
 from workstation.ui.replies import Replies
 from workstation.ui.screen.graphics import chosen
 from workstation.ui.screen.kitty import Kitty

@@ -9,8 +9,10 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Button, Checkbox, Input
 
-from tests.fake_layers import a_layer
-from tests.fakes import FakeWorkstation, library, opened, overcommitted, shown, until
+from tests.fakes.driving import opened, shown, until
+from tests.fakes.layers import a_layer
+from tests.fakes.machines import library, overcommitted
+from tests.fakes.workstation import FakeWorkstation
 from workstation.errors import HostError, InvalidError
 from workstation.model.machine import State
 from workstation.ui.app import WorkstationApp

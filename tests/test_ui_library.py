@@ -5,20 +5,11 @@ from dataclasses import replace
 
 from textual.widgets import Input
 
-from tests.fake_layers import NOW
-from tests.fakes import (
-    PROFILES,
-    SERIAL,
-    FakeWorkstation,
-    app_on,
-    library,
-    many,
-    opened,
-    samples_of,
-    settled,
-    shown,
-    until,
-)
+from tests.fakes.driving import app_on, opened, settled, shown, until
+from tests.fakes.layers import NOW
+from tests.fakes.machines import SERIAL, library, many, samples_of
+from tests.fakes.profiles import PROFILES
+from tests.fakes.workstation import FakeWorkstation
 from workstation.errors import HostError
 from workstation.model.events import Activity, MachineChanged, MachineRemoved, Sampled, Severity
 from workstation.model.host import Finding, HostFacts, Level

@@ -9,7 +9,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, Static, TextArea
 
-from tests.fakes import PROFILES, FakeWorkstation, app_on, library, opened, settled, shown, until
+from tests.fakes.driving import app_on, opened, settled, shown, until
+from tests.fakes.machines import library
+from tests.fakes.profiles import PROFILES
+from tests.fakes.workstation import FakeWorkstation
 from tests.pictures import Compare
 from workstation.core.making.remarks import Remark
 from workstation.errors import InvalidError

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 from textual.strip import Strip
 
-from tests.fake_layers import NOW, a_layer, demo_past, screen_of_a_guest
+from tests.fakes.layers import NOW, a_layer, demo_past, screen_of_a_guest
 from workstation.core.layers.verbs import Entry
 from workstation.ui import picture
 from workstation.ui.blocks import BlockStrip, strips_of

@@ -6,8 +6,10 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from tests.fake_screens import FakeLook, desktop, text_screen
-from tests.fakes import FakeWorkstation, library, opened, ready, shown, until
+from tests.fakes.driving import opened, ready, shown, until
+from tests.fakes.machines import library
+from tests.fakes.screens import FakeLook, desktop, text_screen
+from tests.fakes.workstation import FakeWorkstation
 from workstation.core.screen.layouts import pressed, typed
 from workstation.core.screen.look import Box, Canvas, Cursor
 from workstation.model.machine import State

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.bench.terminal import Terminal
-from tests.fake_screens import desktop
+from tests.fakes.screens import desktop
 from workstation.core.screen.look import Box
 from workstation.ui.screen.pixels import Cell, Pane
 from workstation.ui.screen.sixel import Sixel, sixels

@@ -10,19 +10,12 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.fake_carry import CARD, HERE, STICK, report
-from tests.fake_layers import demo_past, screen_of_a_guest
-from tests.fake_screens import desktop, text_screen
-from tests.fakes import (
-    FakeWorkstation,
-    app_on,
-    library,
-    overcommitted,
-    ready,
-    settled,
-    shown,
-    until,
-)
+from tests.fakes.carry import CARD, HERE, STICK, report
+from tests.fakes.driving import app_on, ready, settled, shown, until
+from tests.fakes.layers import demo_past, screen_of_a_guest
+from tests.fakes.machines import library, overcommitted
+from tests.fakes.screens import desktop, text_screen
+from tests.fakes.workstation import FakeWorkstation
 from tests.pictures import Compare
 from workstation.core.bundle.estimate import Estimate
 from workstation.core.serial.session import Link

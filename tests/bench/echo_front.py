@@ -11,7 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.fakes import FakeWorkstation, profile
+from tests.fakes.profiles import profile
+from tests.fakes.workstation import FakeWorkstation
 from workstation.core.serial.session import Session
 from workstation.model.machine import MachineView, State
 from workstation.paths import Paths

@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator
 from contextlib import closing
 from pathlib import Path
 
-from tests.fake_screens import FakeLook, FakeScreens
-from tests.fakes import FakeWorkstation, library
+from tests.fakes.machines import library
+from tests.fakes.screens import FakeLook, FakeScreens
+from tests.fakes.workstation import FakeWorkstation
 from workstation.core.screen.look import Box, Canvas, Look
 from workstation.core.workstation import Workstation
 from workstation.qemu.rfb.client import Client

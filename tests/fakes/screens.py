@@ -12,7 +12,7 @@ from workstation.core.screen.verbs import Screens
 from workstation.model.machine import MachineView
 
 if TYPE_CHECKING:
-    from tests.fakes import FakeWorkstation
+    from tests.fakes.workstation import FakeWorkstation
 
 FONT = {random.Random(code).randbytes(16): chr(code) for code in range(33, 127)}
 """Not a font that anybody could read; but the program can."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.fake_layers import NOW
+from tests.fakes.layers import NOW
 from workstation.core.bundle.estimate import Estimate
 from workstation.core.bundle.export import Exported, Wish
 from workstation.core.bundle.importing import Imported
@@ -26,7 +26,7 @@ from workstation.model.machine import MachineView, State
 from workstation.model.profile import Profile
 
 if TYPE_CHECKING:
-    from tests.fakes import FakeWorkstation
+    from tests.fakes.workstation import FakeWorkstation
 
 GIB, MIB = 2**30, 2**20
 SIGNER = "5rur-ndnm-fdpf-grgp-eewf-2exh"

@@ -14,7 +14,7 @@ from workstation.model.machine import MachineView, State, Verb
 from workstation.model.profile import Profile
 
 if TYPE_CHECKING:
-    from tests.fakes import FakeWorkstation
+    from tests.fakes.workstation import FakeWorkstation
 
 NOW = 1_760_000_000.0
 """The fixed present of the tests: 2025-10-09 08:53:20 UTC."""

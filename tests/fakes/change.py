@@ -14,7 +14,7 @@ from workstation.profile.keys import dotted
 from workstation.profile.overrides import apply_overrides
 
 if TYPE_CHECKING:
-    from tests.fakes import FakeWorkstation
+    from tests.fakes.workstation import FakeWorkstation
 
 
 class FakeChanges(Changes):

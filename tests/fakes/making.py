@@ -13,7 +13,7 @@ from workstation.model.profile import NAME_PATTERN, Profile
 from workstation.profile.catalog import ProfileEntry
 
 if TYPE_CHECKING:
-    from tests.fakes import FakeWorkstation
+    from tests.fakes.workstation import FakeWorkstation
 
 
 class FakeMaking(Making):
