@@ -14,7 +14,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from tests.fakes.layers import NOW, a_layer, demo_past, screen_of_a_guest
-from workstation.core.layers.verbs import Entry
+from workstation.model.layer import Entry
 from workstation.ui import picture
 from workstation.ui.blocks import BlockStrip, strips_of
 from workstation.ui.past import Past, ago, freed_without, title_of, tree

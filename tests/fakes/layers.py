@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workstation.core.layers.verbs import Entry, Layers
+from workstation.core.layers.verbs import Layers
 from workstation.model.events import MachineChanged
-from workstation.model.layer import Head, History, Layer
+from workstation.model.layer import Entry, Head, History, Layer
 from workstation.model.machine import MachineView, State, Verb
 from workstation.model.profile import Profile
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workstation.cli.station import station
 from workstation.cli.table import table
-from workstation.core.layers.verbs import Entry
+from workstation.model.layer import Entry
 from workstation.model.text import safe_line
 from workstation.model.units import format_size
 

@@ -10,9 +10,9 @@ from workstation.cli.machines import confirmed
 from workstation.cli.showing import as_data
 from workstation.cli.station import report, station
 from workstation.cli.table import table
-from workstation.core.layers.verbs import Entry
 from workstation.core.library.names import find
 from workstation.core.workstation import Workstation
+from workstation.model.layer import Entry
 from workstation.model.units import format_size
 from workstation.paths import Paths
 

@@ -19,6 +19,7 @@ from workstation.core.guest.verbs import Guests
 from workstation.core.host import admission
 from workstation.core.images import Images
 from workstation.core.layers.collect import collect_quietly
+from workstation.core.layers.digesting import Digesting
 from workstation.core.layers.fitting import check_drives, fit
 from workstation.core.layers.mending import Mending
 from workstation.core.layers.verbs import Layers
@@ -56,13 +57,6 @@ if TYPE_CHECKING:
     from workstation.core.inplace.verbs import InPlace
 
 LOG_KEPT = 1000
-
-_CALM_SECONDS = 0.5
-"""Until new layers are read for their digests: an export that made one takes them itself."""
-
-QUICKLY_READ = 256 * 2**20
-"""Bytes of a layer that a command takes the digest of before it ends; larger ones wait for the
-screens, or for `workstation store check --repair`."""
 
 Working = AbstractContextManager[Progress]
 
@@ -102,7 +96,7 @@ class Workstation:
         self.screens = Screens(self)
         self.foreign = Foreign(self)
         self.changes = Changes(self)
-        self._undigested = asyncio.Event()
+        self._digesting = Digesting(self, stays=watch)
 
     # -- life ---------------------------------------------------------------
 
@@ -123,7 +117,9 @@ class Workstation:
         await self._fleet.adopt_all(self._group)
         self._background = [self._group.create_task(self._sampling.go_on(), name="sampling")]
         if self._watching:
-            self._background.append(self._group.create_task(self._digest(), name="digests"))
+            self._background.append(
+                self._group.create_task(self._digesting.go_on(), name="digests")
+            )
         return self
 
     async def __aexit__(
@@ -147,24 +143,11 @@ class Workstation:
     def _noticed(self, machine: Machine) -> None:
         if self._watching:
             self._mending.notice(machine)
-            self._undigested.set()  # it may read in a bundle that nobody has verified
+            self._digesting.notice()  # it may read in a bundle that nobody has verified
 
     async def digest(self) -> None:
         """New layers want digests: taken in the background, where this front-end stays."""
-        if self._watching:
-            self._undigested.set()
-        else:
-            await self.layers.take_digests(largest=QUICKLY_READ)
-
-    async def _digest(self) -> None:
-        await asyncio.to_thread(collect_quietly, self.paths, self.layers.store)
-        while True:
-            await self.layers.take_digests()
-            if self.paths.bundles.is_dir():
-                await self.inplace.vigil.keep()
-            await self._undigested.wait()
-            await asyncio.sleep(_CALM_SECONDS)
-            self._undigested.clear()
+        await self._digesting.take()
 
     # -- telling ------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """Layers and heads: what a machine's disks and its memory are made of."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -82,6 +84,27 @@ class History(Section):
     snapshots: dict[Tag, LayerId] = Field(default_factory=dict)
     golden: Annotated[str, Field(max_length=40)] = ""
     """The snapshot that `reset-demo` goes back to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A layer in a machine's history."""
+
+    layer: str
+    parent: str | None
+    tags: tuple[str, ...]
+    """The machine's names for it; none for what only others stand on."""
+    created: datetime
+    note: str
+    own: int
+    """Bytes on the disk."""
+    shared: bool
+    """Whether another machine stands on it too."""
+    memory: bool
+    picture: Path | None
+    golden: bool
+    head: bool
+    """Whether the machine's head stands right on it."""
 
 
 def oldest_first(layers: Iterable[Layer]) -> list[Layer]:

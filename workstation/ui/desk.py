@@ -28,6 +28,11 @@ MOST_TOLD = 6
 class Desk(Screen[None]):
     """A screen on which one machine is selected, and commands act on it."""
 
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (an instance variable in Textual)
+        (0, "-narrow"),
+        (96, "-normal"),
+        (130, "-wide"),
+    ]
     commands: ClassVar[Mapping[str, Command[Any]]] = {}
     """By id, in the order of the footer."""
 

@@ -29,9 +29,9 @@ from workstation.ui.widgets.lines import Bar, Lines
 from workstation.ui.widgets.screen_picture import ScreenPicture
 
 if TYPE_CHECKING:
-    from workstation.core.layers.verbs import Entry
     from workstation.core.workstation import Workstation
     from workstation.model.events import Activity
+    from workstation.model.layer import Entry
     from workstation.model.machine import MachineView
 
 LOOK = 5.0
@@ -46,11 +46,6 @@ class HistoryScreen(Desk):
     commands: ClassVar[Mapping[str, Command[Any]]] = COMMANDS
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(COMMANDS),
-    ]
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (an instance variable in Textual)
-        (0, "-narrow"),
-        (96, "-normal"),
-        (130, "-wide"),
     ]
     introduction = (
         "The layers that the machine stands on, the newest on top. What it writes goes into “now”;"

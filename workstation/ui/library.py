@@ -65,11 +65,6 @@ class LibraryScreen(Desk):
         *bindings(COMMANDS),
         Binding("escape", "drop_filter", show=False),
     ]
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (an instance variable in Textual)
-        (0, "-narrow"),
-        (96, "-normal"),
-        (130, "-wide"),
-    ]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (28, "-tall")]  # noqa: RUF012
 
     introduction = (

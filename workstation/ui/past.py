@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from workstation.errors import WorkstationError
 
 if TYPE_CHECKING:
-    from workstation.core.layers.verbs import Entry
     from workstation.core.workstation import Workstation
+    from workstation.model.layer import Entry
 
 IMAGES = "images"
 """The note of the layer that a new machine's drives start as."""

@@ -3,9 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workstation.core.guest import hosts
@@ -21,7 +18,7 @@ from workstation.core.library import library, names
 from workstation.core.machine import verbs
 from workstation.errors import NotAllowedError, NotFoundError, UsageError, WorkstationError
 from workstation.model.events import Severity
-from workstation.model.layer import History, Layer, oldest_first
+from workstation.model.layer import Entry, History, Layer, oldest_first
 from workstation.model.machine import Verb
 from workstation.model.units import format_size
 
@@ -31,27 +28,6 @@ if TYPE_CHECKING:
 
 DISCARDED_AT_LEAST = 2**20
 """Bytes written since the last snapshot that are worth a question before they are thrown away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A layer in a machine's history."""
-
-    layer: str
-    parent: str | None
-    tags: tuple[str, ...]
-    """The machine's names for it; none for what only others stand on."""
-    created: datetime
-    note: str
-    own: int
-    """Bytes on the disk."""
-    shared: bool
-    """Whether another machine stands on it too."""
-    memory: bool
-    picture: Path | None
-    golden: bool
-    head: bool
-    """Whether the machine's head stands right on it."""
 
 
 class Layers:

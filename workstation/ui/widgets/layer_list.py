@@ -16,7 +16,7 @@ from workstation.ui.widgets.lines import between, strip_of
 from workstation.ui.widgets.rows import Rows
 
 if TYPE_CHECKING:
-    from workstation.core.layers.verbs import Entry
+    from workstation.model.layer import Entry
 
 
 NAMED = 12
