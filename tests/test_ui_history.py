@@ -10,11 +10,10 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.fakes.driving import shown, until
+from tests.fakes.driving import closed, dialog, on, shown, until
 from tests.fakes.layers import a_layer, screen_of_a_guest
 from tests.fakes.machines import library
 from tests.fakes.workstation import FakeWorkstation
-from tests.test_ui_layers import closed, dialog, on
 from tests.test_ui_library import HOSTILE, assert_harmless
 from workstation.errors import HostError, NotAllowedError
 from workstation.model.events import Activity

@@ -1,48 +1,21 @@
 """Snapshots, golden moments, suspend, branches: the commands and their dialogs."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 from textual import events
-from textual.pilot import Pilot
 from textual.widgets import Button, Checkbox, Input
 
-from tests.fakes.driving import opened, shown, until
+from tests.fakes.driving import closed, dialog, on, shown, until
 from tests.fakes.layers import a_layer
 from tests.fakes.machines import library, overcommitted
-from tests.fakes.workstation import FakeWorkstation
 from workstation.errors import HostError, InvalidError
 from workstation.model.machine import State
-from workstation.ui.app import WorkstationApp
 from workstation.ui.dialogs.choose import Choose
 from workstation.ui.dialogs.confirm import Confirm
 from workstation.ui.dialogs.error import ErrorDialog
 from workstation.ui.dialogs.name import NameDialog
 from workstation.ui.dialogs.snapshot import SnapshotDialog
 from workstation.ui.history import HistoryScreen
-
-Opened = tuple[WorkstationApp, Pilot[None]]
-
-
-@asynccontextmanager
-async def on(station: FakeWorkstation, name: str = "sales-demo") -> AsyncIterator[Opened]:
-    """The library, with the cursor on that machine."""
-    async with opened(station) as (app, pilot):
-        app.library.go_to(name)
-        yield app, pilot
-
-
-async def dialog(app: WorkstationApp, pilot: Pilot[Any], kind: type) -> str:
-    """Wait for a dialog of that kind; returns what is on the screen."""
-    await until(pilot, lambda: isinstance(app.screen, kind))
-    return shown(app)
-
-
-async def closed(app: WorkstationApp, pilot: Pilot[Any]) -> None:
-    await until(pilot, lambda: app.screen is app.library)
-
 
 # -- snapshot -------------------------------------------------------------------
 

@@ -7,11 +7,14 @@ from typing import Any, cast
 
 from textual.app import App
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from tests.fakes.layers import NOW
 from tests.fakes.workstation import GIB, FakeWorkstation
 from workstation.ui.app import WorkstationApp
 from workstation.ui.outside import Outside
+
+Opened = tuple[WorkstationApp, Pilot[None]]
 
 OUTSIDE = Outside(
     now=lambda: NOW, disk_free=lambda path: 80 * GIB, disk_used=lambda path: 84 * 2**20
@@ -45,7 +48,7 @@ async def settled(pilot: Pilot[Any]) -> None:
 @asynccontextmanager
 async def opened(
     station: FakeWorkstation, size: tuple[int, int] = (100, 30)
-) -> AsyncIterator[tuple[WorkstationApp, Pilot[None]]]:
+) -> AsyncIterator[Opened]:
     """The program, open on this station."""
     app = app_on(station)
     async with app.run_test(size=size, notifications=True) as pilot:
@@ -57,3 +60,30 @@ async def opened(
 def shown(app: App[Any]) -> str:
     """Every character on the screen, a line each."""
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+@asynccontextmanager
+async def on(station: FakeWorkstation, name: str = "sales-demo") -> AsyncIterator[Opened]:
+    """The library, with the cursor on that machine."""
+    async with opened(station) as (app, pilot):
+        app.library.go_to(name)
+        yield app, pilot
+
+
+async def dialog(app: WorkstationApp, pilot: Pilot[Any], kind: type) -> str:
+    """Wait for a dialog of that kind; returns what is on the screen."""
+    await until(pilot, lambda: isinstance(app.screen, kind))
+    return shown(app)
+
+
+async def closed(app: WorkstationApp, pilot: Pilot[Any]) -> None:
+    await until(pilot, lambda: app.screen is app.library)
+
+
+def words_of(app: WorkstationApp) -> str:
+    """What is shown, without frames and ends of lines."""
+    return " ".join(shown(app).replace("│", " ").split())
+
+
+def box(app: WorkstationApp, name: str) -> Input:
+    return app.screen.query_one(f"#{name}", Input)
