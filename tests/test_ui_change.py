@@ -21,7 +21,7 @@ async def test_settings_are_checked_as_they_are_typed_and_then_carried_out() -> 
             ("memroy=1", "unknown key"),
             ("notes='a b", "a quote is open"),
             ("memory", "is not key=value"),
-            ("drives[1].size='10 GiB' cpu.cores=3", "cpu.cores = 3: now"),
+            ("drives[1].size=10 GiB cpu.cores='3'", "cpu.cores = 3: now"),
         ):
             app.screen.box.value = text  # type: ignore[attr-defined]
             await until(pilot, lambda said=said: said in shown(app))  # type: ignore[misc]

@@ -24,7 +24,7 @@ Check = Callable[[Sequence[str]], Sequence["Effect"]]
 """What settings would do; raises WorkstationError."""
 
 _TOLD = (
-    "memory='512 MiB'   drives[1].size='10 GiB'   cdroms[0].image=/isos/tools.iso"
+    "memory=512 MiB   drives[1].size=10 GiB   cdroms[0].image=/isos/tools.iso"
     "   cpu.cores=2   networks[0].forwards=['8080:80']"
 )
 
@@ -65,7 +65,7 @@ class ChangeDialog(Dialog[list[str] | None]):
     def _look(self) -> None:
         self._settings, told, style = [], "", "$text-warning"
         try:
-            settings = shlex.split(self.box.value)
+            settings = _settings(self.box.value)
             if settings:
                 told = "\n".join(map(str, self._check(settings))) or "nothing changes"
                 self._settings, style = settings, "$text-muted"
@@ -86,3 +86,14 @@ class ChangeDialog(Dialog[list[str] | None]):
     @on(Button.Pressed, "#cancel")
     def _cancel(self) -> None:
         self.action_cancel()
+
+
+def _settings(typed: str) -> list[str]:
+    """Each `key=value`; a word that is none belongs to the value before it: `memory=2 GiB`."""
+    found: list[str] = []
+    for word in shlex.split(typed):
+        if found and "=" not in word:
+            found[-1] += f" {word}"
+        else:
+            found.append(word)
+    return found
