@@ -43,8 +43,9 @@ def prepared(path: Path, text: str, *, lasting: bool = True) -> Iterator[Callabl
 
 def clear(directory: Path) -> None:
     """Remove what a `write` of a program that is gone has left there."""
-    for file in directory.glob(".*.new"):
-        if not Path("/proc", file.name.split(".")[-3]).exists():
+    for file in directory.iterdir():
+        ours = file.name.startswith(".") and file.name.endswith(".new")
+        if ours and not Path("/proc", file.name.split(".")[-3]).exists():
             file.unlink(missing_ok=True)
 
 

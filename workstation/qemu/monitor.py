@@ -77,8 +77,8 @@ class Monitor(Session):
         self._reader: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
 
-    async def connect(self, uuid: UUID) -> None:
-        """Take a free monitor of the QEMU of that machine.
+    async def connect(self, uuid: UUID | None) -> None:
+        """Take a free monitor of the QEMU of that machine; None where nobody else can answer.
 
         Raises MonitorError where none is free, where another machine answers, or nobody does.
         """
@@ -87,8 +87,7 @@ class Monitor(Session):
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._client.connect(str(self._paths.monitor(number)))
             self._reader = asyncio.create_task(self._read(), name=f"events {self._paths.name}")
-            answer = await self.execute("query-uuid")
-            if UUID(answer["UUID"]) != uuid:
+            if uuid and UUID((await self.execute("query-uuid"))["UUID"]) != uuid:
                 raise MonitorError(f"another machine answers on the monitor of “{self.name}”")
         except (TimeoutError, QMPError, OSError) as error:
             await self.disconnect()

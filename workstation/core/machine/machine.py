@@ -58,6 +58,8 @@ class Machine:
         self.guest: GuestFacts | None = None
         """What the guest says of itself, where it was asked."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self.begun_here = False
+        """Whether this front-end is just starting it, and has made its sockets itself."""
         self._publish = publish
         self._plug_in_again = plug_in_again
         self._problem = ""
@@ -269,7 +271,7 @@ class Machine:
     async def _connect(self, uuid: UUID) -> None:
         monitor = Monitor(self.paths, self._on_event)
         try:
-            await monitor.connect(uuid)
+            await monitor.connect(None if self.begun_here else uuid)
             self.monitor, self._trouble = monitor, ""
             self._stir()
         except WorkstationError as error:

@@ -157,10 +157,14 @@ def _record(launch: Launch, argv: list[str], choice: Choice) -> run.Record:
 
 async def _answering(machine: Machine) -> None:
     """Wait until the supervision has QEMU's first answer, or QEMU has ended instead."""
+    machine.begun_here = True
     machine.poke()
-    await machine.until(
-        lambda view: machine.monitor is not None or bool(view.reason) or not machine.pair()
-    )
+    try:
+        await machine.until(
+            lambda view: machine.monitor is not None or bool(view.reason) or not machine.pair()
+        )
+    finally:
+        machine.begun_here = False
     if machine.monitor is not None:
         return
     if not await _gone(machine, 5):
