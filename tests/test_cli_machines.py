@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.terminal import Terminal
 from tests.conftest import Shell, eventually
 from workstation.cli import main
 from workstation.core.workstation import Workstation
@@ -111,6 +112,10 @@ async def test_the_demo_says_how_to_reach_it_and_its_console_works(
     assert "waiting for the guest's shell" in done.stderr
     again = await asyncio.to_thread(demo, "--json")
     assert json.loads(again.stdout)["state"] == "running"
+    async with Terminal.running([*PROGRAM, "demo"], environ) as terminal:
+        await terminal.shows("MACHINES", "sales-demo", "running", seconds=60)
+        terminal.press("q")
+        await asyncio.to_thread(terminal.process.wait, 30)
     assert b"42\r\n" in await asyncio.to_thread(console, environ)
     async with (
         Workstation(paths, watch=False) as station,

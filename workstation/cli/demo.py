@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workstation.cli.parser import Call
 
 
-def demo(call: "Call") -> int:
+def demo(call: "Call") -> None:
     """The demo, ready; then the screens, where there are any."""
 
     async def act() -> MachineView:
@@ -28,10 +28,9 @@ def demo(call: "Call") -> int:
     elif call.headless or not interactive():
         print(_how_to_reach(view))
     else:
-        from workstation.cli.screens import library
+        from workstation.cli.screens import open_screens
 
-        return library(call)
-    return 0
+        open_screens()
 
 
 def _how_to_reach(view: MachineView) -> str:

@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     from workstation.core.workstation import Workstation
 
 
-def library(call: "Call") -> int:
+def library(call: "Call") -> None:
+    """What was asked for without a command, perhaps with a file."""
+    open_screens(Path(call.file).expanduser().absolute() if call.file else None)
+
+
+def open_screens(file: Path | None = None) -> None:
     """Open the Library screen, with a file that was named to look into; needs a terminal."""
     if not streams.interactive():
         raise UsageError("the screens need a terminal", hint="see: workstation --help")
     from workstation.ui import run
 
-    run(_station, Path(call.file).expanduser().absolute() if call.file else None)
-    return 0
+    run(_station, file)
 
 
 def _station() -> "Workstation":
