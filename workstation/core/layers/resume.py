@@ -5,7 +5,7 @@ memory before the guest is let go, whoever lets it go: a crash after that boots 
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 from workstation.core.guest.agent import set_clock
@@ -14,7 +14,7 @@ from workstation.core.layers import heads
 from workstation.core.layers.store import ORIGIN, Source, Store
 from workstation.core.machine.in_force import in_force
 from workstation.core.machine.machine import Machine
-from workstation.errors import HostError, WorkstationError
+from workstation.errors import HostError, MonitorError, WorkstationError
 from workstation.model.events import Severity
 from workstation.model.host import HostFacts
 from workstation.model.layer import Memory
@@ -155,6 +155,12 @@ async def plug(machine: Machine, monitor: Monitor, *, up: bool) -> None:
         await monitor.execute("set_link", name=f"net{number}-device", up=up)
 
 
+async def _let_go_of_memory(monitor: Monitor) -> None:
+    """What it lies in may be on a stick that somebody wants to pull."""
+    with suppress(MonitorError):
+        await monitor.take_back()
+
+
 async def finish_resume(machine: Machine, monitor: Monitor) -> None:
     """Once QEMU has its memory: the guest goes on, unplugged if it must be."""
     await loaded(monitor)
@@ -167,6 +173,7 @@ async def finish_resume(machine: Machine, monitor: Monitor) -> None:
             Severity.WARNING,
         )
     await go_on(machine, monitor)
+    machine.errand(_let_go_of_memory(monitor))
     machine.errand(set_clock(machine, monitor))
     machine.errand(mount_again(machine))
     machine.poke()
