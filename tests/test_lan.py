@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import struct
 from contextlib import ExitStack
 from pathlib import Path
@@ -197,6 +198,24 @@ async def test_a_hub_without_anybody_who_starts_it_is_started_by_the_next_who_co
         os.kill(old, 9)
         await eventually(lambda: not hubs())
         two = End(paths, "b", held)
+        await asyncio.to_thread(one.come)
+        two.send(frame(ALL, B, b"hello"))
+        assert await asyncio.to_thread(one.take) == frame(ALL, B, b"hello")
+    await eventually(lambda: not hubs())
+
+
+async def test_a_hub_that_is_killed_while_it_is_called_is_started_anew(paths: Paths) -> None:
+    with ExitStack() as held:
+        one = End(paths, "a", held)
+        (old,) = hubs()
+        keeper = keeper_of(old)
+        os.kill(old, signal.SIGSTOP)
+        coming = asyncio.create_task(asyncio.to_thread(End, paths, "b", held))
+        await eventually(paths.network_end("lab", "b", "net0").exists)
+        await asyncio.sleep(0.1)  # it calls
+        os.kill(keeper, 9)
+        os.kill(old, 9)
+        two = await coming
         await asyncio.to_thread(one.come)
         two.send(frame(ALL, B, b"hello"))
         assert await asyncio.to_thread(one.take) == frame(ALL, B, b"hello")

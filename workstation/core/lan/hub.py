@@ -19,7 +19,7 @@ import socket
 import struct
 import sys
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from workstation.core.lan.answers import Answers
@@ -116,8 +116,9 @@ class Hub:
         ready = self._selector.select(seconds)
         # Who is plugged in already hears what the others send from now on.
         if any(key.data is None for key, _ in ready):
-            self._answer_calls()
-            self.look()
+            with ExitStack() as answered:
+                self._take_calls(answered)
+                self.look()
         for key, events in ready:
             if key.data is None:
                 continue
@@ -130,11 +131,12 @@ class Hub:
             if self._selector.get_key(cable.plug).events != watched:
                 self._selector.modify(cable.plug, watched, cable)
 
-    def _answer_calls(self) -> None:
-        """Whoever calls has nothing to say but that there is something to see."""
+    def _take_calls(self, answered: ExitStack) -> None:
+        """Whoever calls has nothing to say but that there is something to see, and is answered by
+        the end of the connection."""
         with suppress(BlockingIOError):
             while True:
-                self._listener.accept()[0].close()
+                answered.enter_context(self._listener.accept()[0])
 
     def look(self) -> None:
         """Plug in whoever waits at a socket that is new."""

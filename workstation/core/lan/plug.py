@@ -15,6 +15,9 @@ from workstation.errors import HostError
 from workstation.model.machine import Definition
 from workstation.paths import Paths
 
+ANSWER_SECONDS = 5.0
+"""How long somebody who calls the hub waits for it."""
+
 
 def cables(paths: Paths, definition: Definition, held: ExitStack) -> dict[str, int]:
     """A descriptor for each of the machine's networks that QEMU does not make itself."""
@@ -77,8 +80,8 @@ def mend(paths: Paths, network: str) -> None:
 def _call(paths: Paths, network: str) -> None:
     """The hub looks who waits for it; the lock is held."""
     place = paths.network(network)
-    caller = _connected(place) or _with_new_hub(paths, network, place)
-    caller.close()
+    if not _answered(place):
+        _with_new_hub(paths, network, place)
 
 
 @contextmanager
@@ -91,27 +94,29 @@ def _locked(lock: Path) -> Iterator[None]:
         os.close(held)
 
 
-def _connected(place: Path) -> socket.socket | None:
-    cable = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        cable.connect(str(place))
-    except OSError:
-        cable.close()
-        return None
-    return cable
+def _answered(place: Path) -> bool:
+    """Whether a hub has looked, or will: one that is being killed still takes calls, which break
+    off with it. One that is busy, or is started again by its keeper, finds the call later."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.settimeout(ANSWER_SECONDS)
+        try:
+            caller.connect(str(place))
+            caller.recv(1)
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+    return True
 
 
-def _with_new_hub(paths: Paths, network: str, place: Path) -> socket.socket:
+def _with_new_hub(paths: Paths, network: str, place: Path) -> None:
+    """It looks by itself when it begins."""
     place.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(place))
         place.chmod(0o600)
         listener.listen(16)
-        cable = _connected(place)
         _start_hub(listener, network, place, paths.network_lock(network))
-    if not cable:
-        raise HostError(f"the private network “{network}” cannot be joined: {place}")
-    return cable
 
 
 def _start_hub(listener: socket.socket, network: str, place: Path, lock: Path) -> None:
