@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -175,21 +176,58 @@ async def test_a_tpm_that_does_not_start_is_a_failed_launch(
 async def test_virtiofs_without_its_helper_says_what_else_there_is(
     station: Workstation, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = home / "virtiofsd"
-    old.write_text("#!/bin/sh\necho '    -o source=PATH  shared directory tree'\n")
-    old.chmod(0o700)
+    old, locked = home / "old", home / "locked"
+    old.write_text("#!/bin/sh\necho 'unknown option --shared-dir' >&2\nexit 1\n")
+    locked.write_text("#!/bin/sh\necho 'Error entering sandbox: Fork' >&2\n")
+    for program in (old, locked):
+        program.chmod(0o700)
     facts = await station.host_facts()
     shares = [{"path": str(home), "tag": "home", "mode": "virtiofs"}]
     await station.create("one", tiny(shares=shares))
-    for program, words in (("", "not installed"), (str(old), "too old")):
+    for found, words in (
+        ("", "not installed"),
+        (str(home / "none"), "does not run: No such file"),
+        (str(old), "does not serve any here: unknown option --shared-dir"),
+        (str(locked), "does not serve any here: Error entering sandbox: Fork"),
+    ):
 
-        async def known(program: str = program) -> Any:
-            return replace(facts, virtiofsd=program)
+        async def known(found: str = found) -> Any:
+            return replace(facts, virtiofsd=found)
 
         monkeypatch.setattr(station, "host_facts", known)
         with pytest.raises(HostError, match=words) as caught:
             await station.start("one")
         assert "9p" in caught.value.hint
+
+
+SERVES = f"""#!{sys.executable}
+import socket, sys
+caller, _ = socket.socket(fileno=int(sys.argv[2].removeprefix("--fd="))).accept()
+question = caller.recv(12)
+caller.sendall(question[:4] + (5).to_bytes(4, "little") + bytes(4))
+caller.recv(1)
+"""
+
+
+async def test_a_share_is_by_virtiofs_where_that_serves_and_else_by_9p(
+    station: Workstation, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = home / "virtiofsd"
+    facts = await station.host_facts()
+
+    async def known() -> Any:
+        return replace(facts, virtiofsd=str(program))
+
+    monkeypatch.setattr(station, "host_facts", known)
+    for name, text, mode in (
+        ("serves", SERVES, "virtiofs"),
+        ("sandbox", "#!/bin/sh\necho 'Error entering sandbox: Fork' >&2\n", "9p"),
+    ):
+        program.write_text(text)
+        program.chmod(0o700)
+        await station.create(name, tiny(shares=[{"path": str(home), "tag": "home"}]))
+        profile = station.view(name).profile
+        assert profile and profile.shares[0].mode == mode
 
 
 # -- with a guest -------------------------------------------------------------

@@ -85,8 +85,7 @@ def _start_virtiofsd(launch: Launch, name: str, share: Share, directory: Path) -
             f"the share “{share.tag}” wants virtiofs, and {trouble}",
             hint="set the share's mode to 9p, or install virtiofsd 1.10 or newer",
         )
-    argv = [program, f"--shared-dir={directory}", f"--fd={_HELPERS_SOCKET}"]
-    argv += [] if share.writable else ["--readonly"]
+    argv = virtiofs.arguments(program, directory, _HELPERS_SOCKET, writable=share.writable)
     # It listens on a socket that is there before it starts, as QEMU's own do.
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(launch.paths.share_socket(name)))
