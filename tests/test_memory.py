@@ -51,8 +51,7 @@ class FakeMonitor:
 async def save(monitor: FakeMonitor, file: Path) -> int:
     with file.open("wb") as opened:
         descriptor = opened.fileno()
-        saved = await save_memory(cast("Monitor", monitor), descriptor, lambda done, total: None)
-    return saved.total
+        return await save_memory(cast("Monitor", monitor), descriptor, lambda done, total: None)
 
 
 async def test_an_older_qemu_writes_to_what_it_is_given(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
 
 from workstation.errors import MonitorError, room_hint
 from workstation.qemu.monitor import Monitor, Session
@@ -26,20 +25,13 @@ memory broke within a second (kernel stacks gone), none of 117 that had stood st
 _POLL_SECONDS = 0.02
 
 
-class Saved(NamedTuple):
-    total: int
-    """Bytes of guest memory that were looked at."""
-    downtime: float
-    """Seconds that QEMU says the guest stood still for this."""
-
-
 async def save_memory(
     monitor: Monitor, descriptor: int, progress: Callable[[float, float], None]
-) -> Saved:
+) -> int:
     """Write the memory of a guest that runs on meanwhile; at the return it stands still.
 
-    `progress` gets bytes done and in all. Where this fails or is cancelled the guest may stand
-    still or not: the caller lets it go on.
+    Returns the bytes of guest memory that were looked at; `progress` gets bytes done and in all.
+    Where this fails or is cancelled the guest may stand still or not: the caller lets it go on.
     """
     limits = {"max-bandwidth": UNTHROTTLED, "downtime-limit": DOWNTIME_MS}
     await monitor.execute("migrate-set-parameters", **limits)
@@ -69,7 +61,7 @@ async def _address(monitor: Session, descriptor: int) -> str:
 
 async def _finished(
     monitor: Monitor, descriptor: int, progress: Callable[[float, float], None]
-) -> Saved:
+) -> int:
     clock = asyncio.get_running_loop().time
     started, forced = clock(), False
     while True:
@@ -77,7 +69,7 @@ async def _finished(
         status, ram = answer.get("status", ""), answer.get("ram", {})
         if status == "completed":
             await _let_go(monitor)
-            return Saved(ram.get("total", 0), answer.get("downtime", 0) / 1000)
+            return int(ram.get("total", 0))
         if status in ("failed", "cancelled"):
             reason = answer.get("error-desc", status)
             blocked = "; ".join(answer.get("blocked-reasons", []))
