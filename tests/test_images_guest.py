@@ -203,6 +203,7 @@ def page(guest: Guest, port: int, path: str = "/") -> str:
     return text
 
 
+@pytest.mark.long
 async def test_two_builds_at_once_leave_one_whole_image_and_no_old_file_changed(
     paths: Paths, image: Image, tmp_path: Path
 ) -> None:
