@@ -1,101 +1,30 @@
-"""Carrying without guests: what is written, what is refused, and what is left behind: nothing."""
+"""Carrying without guests: what is written, where, and what of it is read."""
 
 import asyncio
 import fcntl
-import json
 import os
 import random
-import shutil
-import subprocess
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.bundles import NOW, write
-from tests.conftest import overlay, tiny
+from tests.carried import CLUSTER, NOTHING, SECRET, disk, expected, left, made, put, trusted
+from tests.conftest import tiny
 from tests.laptops import file, laptop, other_home
 from workstation.core.bundle import target
 from workstation.core.bundle.export import OVERHEAD, Plan, Wish, check_target
 from workstation.core.bundle.reader import open_bundle
 from workstation.core.bundle.source import SourceFile, SourceLayer
 from workstation.core.bundle.vault import Vault
-from workstation.core.layers import digests, heads
+from workstation.core.layers import digests
 from workstation.core.library import library
 from workstation.core.workstation import Workstation
-from workstation.errors import (
-    BusyError,
-    HostError,
-    InvalidError,
-    NotFoundError,
-    UsageError,
-    WorkstationError,
-)
+from workstation.errors import BusyError, HostError, NotFoundError, UsageError
 from workstation.model.bundle import CHUNK, Content
-from workstation.model.events import Activity, Event
 from workstation.model.layer import Layer, LayerFile, Memory
 
 __all__ = ["file", "laptop", "other_home"]
-
-
-CLUSTER = 65_536
-"""Of a qcow2: what is written in whole ones takes nothing from below."""
-
-
-def put(station: Workstation, name: str, seed: int, size: int = 2 * CHUNK) -> None:
-    """What no other seed gives lies on the machine's disk."""
-    data = station.paths.data / "written"
-    data.write_bytes(random.Random(seed).randbytes(size))
-    disk = overlay(station.paths.machine(name))
-    command = f"write -s {data} 0 {size}"
-    subprocess.run(["qemu-io", "-f", "qcow2", "-c", command, disk], check=True, capture_output=True)
-    data.unlink()
-
-
-def disk(station: Workstation, name: str, tag: str = "") -> bytes:
-    """The beginning of the machine's disk, as a guest sees it."""
-    store, history = station.layers.store, station.layers.names_of(name)
-    top = history.snapshots[tag] if tag else history.head.layer
-    node: dict[str, object] | None = None
-    for one in reversed(store.disk_files(top, "drive0")):
-        below = {"backing": node} if one.format == "qcow2" else {}
-        inner = {"driver": "file", "filename": str(one.path)}
-        node = {"driver": one.format, "file": inner, **below}
-    target = station.paths.data / "read"
-    command = ["qemu-img", "convert", "-O", "raw", f"json:{json.dumps(node)}", str(target)]
-    subprocess.run(command, check=True)
-    try:
-        return target.read_bytes()
-    finally:
-        target.unlink()
-
-
-async def made(station: Workstation, *seeds: int) -> None:
-    """A machine with a snapshot for each seed, named `s` and the seed; its head is blank."""
-    await station.create("one", tiny(drives=[{"size": "32 MiB"}]))
-    for seed in seeds:
-        put(station, "one", seed)
-        await station.layers.snapshot("one", f"s{seed}")
-
-
-def expected(seed: int) -> bytes:
-    return random.Random(seed).randbytes(2 * CHUNK)
-
-
-def left(station: Workstation) -> tuple[list[str], list[str], list[str]]:
-    """Machines, layers and what is half made."""
-    paths = station.paths
-    directories = (paths.machines, paths.layers, paths.making)
-    found = [sorted(os.listdir(one)) if one.is_dir() else [] for one in directories]
-    return found[0], found[1], found[2]
-
-
-NOTHING: tuple[list[str], list[str], list[str]] = ([], [], [])
-
-
-async def trusted(laptop: Workstation, station: Workstation) -> None:
-    laptop.carry.keys.add(station.carry.keys.own_fingerprint(), "one")
 
 
 # -- what is in it ------------------------------------------------------------------------
@@ -237,8 +166,6 @@ async def test_nothing_of_the_host_is_in_it(
 
 
 # -- behind a passphrase --------------------------------------------------------------------
-
-SECRET = "correct horse"
 
 
 async def test_an_encrypted_bundle_says_nothing_without_its_passphrase(
@@ -402,237 +329,3 @@ def test_only_what_is_sure_to_be_written_needs_room(
     check_target(plan._replace(compress=how == "compressed", vault=vault), file)
     least = {"plain": 6 * 2**30 + CHUNK, "encrypted": 6 * 2**30, "compressed": 0}
     assert asked == [least[how] + OVERHEAD]
-
-
-# -- a pipe -------------------------------------------------------------------------------
-
-
-async def piped(station: Workstation, laptop: Workstation, *, cut: int | None = None) -> None:
-    """Export into a pipe and import from it at once; `cut` lets so many bytes through."""
-    reader, writer = os.pipe()
-    middle, end = os.pipe()
-
-    def carry() -> None:
-        done = 0
-        with os.fdopen(reader, "rb") as source, os.fdopen(end, "wb") as target:
-            while data := source.read1(2**16):
-                target.write(data[: None if cut is None else max(0, cut - done)])
-                done += len(data)
-
-    async def send() -> None:
-        try:
-            await station.carry.stream("one", writer)
-        finally:
-            os.close(writer)
-
-    async def receive() -> None:
-        try:
-            await laptop.carry.import_stream(middle)
-        finally:
-            os.close(middle)
-
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(asyncio.to_thread(carry))
-        tasks.create_task(send())
-        receiving = asyncio.ensure_future(receive())
-    await receiving
-
-
-async def test_through_a_pipe(station: Workstation, laptop: Workstation) -> None:
-    await made(station, 1)
-    await piped(station, laptop)
-    assert disk(laptop, "one")[: 2 * CHUNK] == expected(1)
-    assert left(laptop)[2] == []
-
-
-@pytest.mark.parametrize("cut", [0, 100, 1024, CHUNK, 2 * CHUNK + 100_000])
-async def test_of_a_stream_that_is_cut_off_nothing_is_left(
-    station: Workstation, laptop: Workstation, cut: int
-) -> None:
-    await made(station, 1)
-    with pytest.raises(InvalidError):
-        await piped(station, laptop, cut=cut)
-    assert left(laptop) == NOTHING
-
-
-# -- damage -------------------------------------------------------------------------------
-
-
-async def damage(
-    station: Workstation,
-    laptop: Workstation,
-    file: Path,
-    *,
-    flips: int,
-    cuts: int,
-    secret: str = "",
-) -> None:
-    await made(station, 1, 2)
-    await station.carry.export("one", file, Wish(passphrase=secret))
-    laptop.carry.unlock(file, secret)
-    good, chance = file.read_bytes(), random.Random(7)
-    bad = file.with_name("bad.vmbundle")
-    bad.write_bytes(good)
-
-    async def refused(what: str) -> None:
-        for act in (laptop.carry.inspect(bad, verify_all=True), laptop.carry.import_file(bad)):
-            try:
-                await act
-            except WorkstationError:
-                continue
-            pytest.fail(f"{what} was not noticed")
-        assert left(laptop) == NOTHING, what
-
-    for _ in range(flips):
-        at, bit = chance.randrange(len(good)), 1 << chance.randrange(8)
-        with bad.open("r+b") as changed:
-            changed.seek(at)
-            changed.write(bytes([good[at] ^ bit]))
-        await refused(f"bit {bit} of byte {at}")
-        with bad.open("r+b") as changed:
-            changed.seek(at)
-            changed.write(good[at : at + 1])
-    for _ in range(cuts):
-        length = chance.randrange(len(good))
-        bad.write_bytes(good[:length])
-        await refused(f"the end from byte {length} on")
-    bad.write_bytes(good)
-    assert (await laptop.carry.import_file(bad)).layers == 2
-
-
-async def test_damage_is_refused(station: Workstation, laptop: Workstation, file: Path) -> None:
-    await damage(station, laptop, file, flips=100, cuts=50)
-
-
-async def test_damage_of_an_encrypted_bundle_is_refused(
-    station: Workstation, laptop: Workstation, file: Path
-) -> None:
-    await damage(station, laptop, file, flips=25, cuts=10, secret=SECRET)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-async def test_all_damage_is_refused(station: Workstation, laptop: Workstation, file: Path) -> None:
-    await damage(station, laptop, file, flips=1000, cuts=500)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-async def test_all_damage_of_an_encrypted_bundle_is_refused(
-    station: Workstation, laptop: Workstation, file: Path
-) -> None:
-    await damage(station, laptop, file, flips=1000, cuts=500, secret=SECRET)
-
-
-async def test_a_layer_that_is_damaged_here_is_not_exported(
-    station: Workstation, file: Path
-) -> None:
-    await made(station, 1)
-    await station.layers.take_digests()
-    store = station.layers.store
-    layer = station.layers.names_of("one").head.layer or ""
-    image = store.directory(layer) / "drive0.qcow2"
-    image.chmod(0o600)
-    with image.open("r+b") as changed:
-        changed.seek(CHUNK)
-        changed.write(b"flipped")
-    with pytest.raises(InvalidError, match="is not as it was frozen"):
-        await station.carry.export("one", file)
-    assert list(file.parent.glob("*.vmbundle*")) == []
-    assert list(file.parent.glob(".*.part")) == []
-
-
-# -- beside what is here --------------------------------------------------------------------
-
-
-async def test_two_imports_at_once(station: Workstation, laptop: Workstation, file: Path) -> None:
-    await made(station, 1, 2)
-    await station.carry.export("one", file)
-    came = await asyncio.gather(laptop.carry.import_file(file), laptop.carry.import_file(file))
-    assert sorted(one.name for one in came) == ["one", "one-2"]
-    for name in ("one", "one-2"):
-        assert disk(laptop, name)[: 2 * CHUNK] == expected(2)
-    assert len(left(laptop)[1]) == 2
-    assert left(laptop)[2] == []
-
-
-async def test_an_import_beside_the_original_clashes_with_nothing(
-    station: Workstation, file: Path
-) -> None:
-    await station.create(
-        "one",
-        tiny(drives=[{"size": "8 MiB"}], networks=[{"forwards": ["18080:80", "18081:81"]}]),
-    )
-    await station.carry.export("one", file)
-    came = await station.carry.import_file(file)
-    assert (came.name, came.shared) == ("one-2", 1)
-    first, second = station.machine("one").definition, station.machine("one-2").definition
-    assert first and second
-    assert first.uuid != second.uuid
-    assert first.profile.networks[0].mac != second.profile.networks[0].mac
-    assert [rule.host for rule in second.profile.networks[0].forwards] == [18082, 18083]
-    said = " ".join(came.said)
-    for word in ("“one-2”", "UUID", "MAC", "18080", "18082"):
-        assert word in said
-    with pytest.raises(UsageError, match="already"):
-        await station.carry.import_file(file, name="one-2")
-
-
-async def test_a_forged_layer_does_not_take_the_place_of_one_that_is_here(
-    station: Workstation, laptop: Workstation, file: Path
-) -> None:
-    await made(station, 1)
-    await station.carry.export("one", file)
-    await laptop.carry.import_file(file)
-    layer = station.layers.names_of("one").head.layer or ""
-    directory = station.layers.store.directory(layer)
-    image = directory / "drive0.qcow2"
-    image.chmod(0o600)
-    with image.open("r+b") as changed:
-        changed.seek(CHUNK)
-        changed.write(b"forged")
-    (directory / "digests.json").unlink(missing_ok=True)
-    file.unlink()
-    await station.carry.export("one", file)
-    with pytest.raises(InvalidError, match="holds something else"):
-        await laptop.carry.import_file(file)
-    assert left(laptop)[0] == ["one"]
-    assert disk(laptop, "one")[: 2 * CHUNK] == expected(1)
-
-
-async def cancelled(station: Workstation, work: Coroutine[Any, Any, object]) -> None:
-    """Cancel it as soon as it has done a part of its bytes."""
-    task = asyncio.ensure_future(work)
-
-    def stop(event: Event) -> None:
-        if isinstance(event, Activity) and event.done and not event.finished:
-            task.cancel()
-
-    leave = station.subscribe(stop)
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    leave()
-
-
-async def test_a_cancelled_export_and_import_leave_nothing(
-    station: Workstation, laptop: Workstation, file: Path
-) -> None:
-    await made(station, 1, 2, 3)
-    await cancelled(station, station.carry.export("one", file))
-    assert list(file.parent.glob("*.vmbundle*")) == []
-    assert list(file.parent.glob(".*.part")) == []
-    await station.carry.export("one", file)
-    await cancelled(laptop, laptop.carry.import_file(file))
-    assert left(laptop) == NOTHING
-    shutil.rmtree(laptop.paths.making)
-
-
-async def test_the_head_of_an_imported_machine_is_its_own(
-    station: Workstation, laptop: Workstation, file: Path
-) -> None:
-    await made(station, 1)
-    await station.carry.export("one", file)
-    await laptop.carry.import_file(file)
-    machine = laptop.paths.machine("one")
-    assert heads.is_blank(machine, heads.read_history(machine).head.id)
-    assert overlay(machine).stat().st_mode & 0o777 == 0o600

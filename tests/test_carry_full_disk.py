@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.carried import put
 from tests.conftest import tiny
 from tests.laptops import other_home
-from tests.test_carry_files import put
 from workstation.core.workstation import Workstation
 from workstation.paths import Paths
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.carried import disk, expected, left, made, put, trusted
 from tests.conftest import tiny
 from tests.laptops import laptop, other_home
-from tests.test_carry_files import disk, expected, left, made, put, trusted
 from tests.test_guest import awake
 from tests.test_layers import recall, remember, with_disk
 from workstation.core.bundle.export import Wish

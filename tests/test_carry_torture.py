@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.carried import CLUSTER, NOTHING, disk, expected, left, put
 from tests.conftest import tiny
 from tests.laptops import other_home
-from tests.test_carry_files import CLUSTER, NOTHING, disk, expected, left, put
 from workstation.core.bundle.reader import open_bundle
 from workstation.core.layers.collect import collect
 from workstation.core.workstation import Workstation

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.carried import NOTHING, SECRET, disk, expected, left, made, put
 from tests.conftest import eventually, tiny
 from tests.laptops import at, laptop, other_home
-from tests.test_carry_files import NOTHING, SECRET, disk, expected, left, made, put
 from tests.test_guest import awake
 from tests.test_layers import recall, remember, with_disk
 from workstation.core.bundle import receive
