@@ -17,6 +17,7 @@ from workstation.core.inplace import links
 from workstation.core.layers import heads
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, InvalidError, NotFoundError, UsageError
+from workstation.model.bundle import CHUNK
 from workstation.model.host import Level
 from workstation.model.machine import State
 from workstation.qemu import graph, image
@@ -86,11 +87,12 @@ async def test_a_stranger_s_memory_is_not_loaded_unless_that_is_typed(
     assert any("“one” already" in text for text in typed.said)
 
 
+@pytest.mark.parametrize("chunk", [0, -1])
 async def test_memory_that_was_changed_never_reaches_the_guest(
-    laptop: Workstation, bundle: Path
+    laptop: Workstation, bundle: Path, chunk: int
 ) -> None:
     await laptop.inplace.open(bundle)
-    flip(bundle, laptop, "memory")
+    flip(bundle, laptop, "memory", chunk)
     with pytest.raises(HostError, match="is not whole"):
         await laptop.start("one")
     assert laptop.view("one").state is State.FROZEN
@@ -99,11 +101,29 @@ async def test_memory_that_was_changed_never_reaches_the_guest(
     assert (await recall(laptop, "one"))[0] == ""
 
 
-def flip(bundle: Path, laptop: Workstation, name: str) -> None:
-    """One bit in a file of the layer that the machine stands on."""
+async def test_nothing_of_a_memory_is_handed_on_whose_end_was_changed(
+    laptop: Workstation, bundle: Path
+) -> None:
+    await laptop.inplace.open(bundle)
+    head = laptop.layers.names_of("one").head
+
+    def handed() -> int:
+        source, _ = heads.memory_of(laptop.layers.store, laptop.paths.machine("one"), head)
+        with source.handed() as descriptor, open(descriptor, "rb", closefd=False) as pipe:
+            size = len(pipe.read())
+        assert size or source.trouble
+        return size
+
+    assert await asyncio.to_thread(handed) > CHUNK
+    flip(bundle, laptop, "memory")
+    assert await asyncio.to_thread(handed) == 1  # which begins no memory
+
+
+def flip(bundle: Path, laptop: Workstation, name: str, chunk: int = -1) -> None:
+    """One bit in a file of the layer that the machine stands on: in a chunk, if it has frames."""
     top = laptop.layers.names_of("one").head.layer or ""
     stored = open_bundle(bundle).file(top, name)
-    place = stored.frames[-1] if stored.frames else stored
+    place = stored.frames[chunk] if stored.frames else stored
     with bundle.open("r+b") as file:
         file.seek(place.offset + place.size // 2)
         byte = file.read(1)[0]

@@ -7,6 +7,7 @@ was seen last, at the same place on every medium that is plugged in, and on thos
 import fcntl
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -31,6 +32,10 @@ _PIPE = 2**20
 
 _FEEDER_SECONDS = 5.0
 """How long the thread that fills it may take to notice that nobody reads any more."""
+
+_NO_MEMORY = b"\0"
+"""Begins no memory. QEMU waits for the first byte, and would wait for ever where none comes: the
+end of an empty pipe is no event to it (G_IO_HUP without G_IO_IN, migration/fd.c)."""
 
 Stamp = tuple[int, int, int, int]
 
@@ -211,13 +216,26 @@ class CarriedFile:
             feeder.join(_FEEDER_SECONDS)
 
     def _feed(self, writer: int) -> None:
-        with open(writer, "wb", buffering=0) as pipe:
+        fed = 0
+        # QEMU may have ended: it says itself why.
+        with open(writer, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
             try:
+                self._check_the_end()
                 for chunk in content(self._bundle, self._file):
                     view = memoryview(chunk)
                     while view:
-                        view = view[pipe.write(view) :]
+                        fed += (written := pipe.write(view))
+                        view = view[written:]
             except BrokenPipeError:
-                pass  # QEMU has ended, and says itself why
+                raise
             except (WorkstationError, OSError) as error:
                 self.trouble = error
+                if not fed:
+                    pipe.write(_NO_MEMORY)
+
+    def _check_the_end(self) -> None:
+        """The last chunk may hold nothing but the description that ends a memory: QEMU lets its
+        guest go on without that (qemu_loadvm_state), so it is too late to miss it then."""
+        with verify.opened(self._bundle) as descriptor:
+            for last in deque(verify.pieces([self._file], self._bundle.vault), maxlen=1):
+                verify.check_chunk(descriptor, last)
