@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from textual import getters, on
+from textual import getters
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.widgets import Button, Checkbox, Input, Static
 
 from workstation.model.text import safe_line
-from workstation.ui.dialogs.dialog import Dialog, paragraphs
-from workstation.ui.dialogs.name import Trouble
+from workstation.ui.dialogs.dialog import paragraphs
+from workstation.ui.dialogs.name import NamingDialog, Trouble
 from workstation.ui.widgets.lines import plain_title
 from workstation.ui.widgets.tick import Tick
 
@@ -23,19 +22,16 @@ class Wish(NamedTuple):
     memory: bool
 
 
-class SnapshotDialog(Dialog[Wish | None]):
+class SnapshotDialog(NamingDialog[Wish | None]):
     """Answers what to take, or None. Enter takes it as it stands."""
 
-    AUTO_FOCUS = "#name"
-
-    name_box = getters.query_one("#name", Input)
     note_box = getters.query_one("#note", Input)
 
     def __init__(self, machine: str, *, suggested: str, live: str, trouble: Trouble) -> None:
         """`live`: the accelerator that its guest runs under now; empty for none."""
-        super().__init__(cancelled=None)
+        super().__init__(trouble=trouble, cancelled=None)
         self._machine, self._suggested = safe_line(machine, limit=40), suggested
-        self._live, self._trouble = live, trouble
+        self._live = live
 
     def compose(self) -> ComposeResult:
         with Vertical(id="frame") as frame:
@@ -54,28 +50,9 @@ class SnapshotDialog(Dialog[Wish | None]):
                 yield Button("Cancel", id="cancel")
                 yield Button("Snapshot", id="yes")
 
-    def on_mount(self) -> None:
-        self.name_box.cursor_blink = self.note_box.cursor_blink = False
-
-    @on(Input.Changed, "#name")
-    def _check(self) -> None:
-        trouble = self._trouble(self.name_box.value)
-        self.query_one("#trouble", Static).update(
-            Content.styled(safe_line(trouble, limit=200), "$text-warning")
-        )
-        self.query_one("#yes").disabled = bool(trouble)
-
-    @on(Input.Submitted)
-    @on(Button.Pressed, "#yes")
-    def _take(self) -> None:
-        tag = self.name_box.value
-        if not self._trouble(tag):
-            memory = all(box.value for box in self.query(Checkbox))
-            self.dismiss(Wish(tag, self.note_box.value.strip(), memory))
-
-    @on(Button.Pressed, "#cancel")
-    def _cancel(self) -> None:
-        self.action_cancel()
+    def answer(self) -> Wish:
+        memory = all(box.value for box in self.query(Checkbox))
+        return Wish(self.name_box.value, self.note_box.value.strip(), memory)
 
 
 def _told(live: str) -> str:
