@@ -10,6 +10,7 @@ from tests.laptops import demo, file, laptop, lose, other_home, trust
 from tests.test_guest import awake
 from tests.test_layers import recall, remember, with_disk
 from workstation.core.bundle.export import Wish
+from workstation.core.bundle.importing import Words
 from workstation.core.workstation import Workstation
 from workstation.model.machine import State
 
@@ -89,7 +90,7 @@ async def test_an_empty_machine_is_carried(
     await station.create("one", tiny(drives=[{"size": "8 MiB"}]))
     done = await station.carry.export("one", file, Wish(compress=True))
     assert not done.memory
-    came = await laptop.carry.import_file(file, name="two")
+    came = await laptop.carry.import_file(file, Words(name="two"))
     assert came.name == "two"
     assert os.listdir(laptop.paths.making) == []
     await laptop.start("two")

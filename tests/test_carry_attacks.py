@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.bundles import NOW, described, manifest
 from tests.conftest import tiny
 from workstation.core.bundle import tape
+from workstation.core.bundle.importing import Words
 from workstation.core.bundle.origin import may_load
 from workstation.core.bundle.reader import open_bundle
 from workstation.core.bundle.writer import BundleWriter
@@ -303,9 +304,9 @@ async def test_a_strangers_memory_is_loaded_where_the_person_types_who_it_is(
     file = tmp_path / "one.vmbundle"
     bundle(file, image(tmp_path), memory=b"QEVM no memory at all")
     with pytest.raises(UsageError, match="was not signed by"):
-        await station.carry.import_file(file, load_memory="yes")
+        await station.carry.import_file(file, Words(load_memory="yes"))
     signer = open_bundle(file).signer
-    came = await station.carry.import_file(file, load_memory=signer)
+    came = await station.carry.import_file(file, Words(load_memory=signer))
     assert (came.resumes, came.distrusted) == (True, False)
     with pytest.raises(WorkstationError):  # QEMU takes it, and says that it is none
         await station.start("one")

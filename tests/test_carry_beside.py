@@ -11,6 +11,7 @@ import pytest
 from tests.carried import NOTHING, disk, expected, left, made
 from tests.conftest import overlay, tiny
 from tests.laptops import file, laptop, other_home
+from workstation.core.bundle.importing import Words
 from workstation.core.layers import heads
 from workstation.core.workstation import Workstation
 from workstation.errors import InvalidError, UsageError
@@ -50,7 +51,7 @@ async def test_an_import_beside_the_original_clashes_with_nothing(
     for word in ("“one-2”", "UUID", "MAC", "18080", "18082"):
         assert word in said
     with pytest.raises(UsageError, match="already"):
-        await station.carry.import_file(file, name="one-2")
+        await station.carry.import_file(file, Words(name="one-2"))
 
 
 async def test_a_forged_layer_does_not_take_the_place_of_one_that_is_here(

@@ -11,6 +11,7 @@ from tests.laptops import at, demo, file, laptop, lose, other_home, trust
 from tests.test_layers import recall, remember
 from workstation.core.bundle import unlocked, verify
 from workstation.core.bundle.export import Wish
+from workstation.core.bundle.importing import Words
 from workstation.core.bundle.unlocked import Keyring
 from workstation.core.bundle.vault import Vault
 from workstation.core.host import media
@@ -177,7 +178,7 @@ async def test_a_disk_that_was_changed_is_found_without_its_key(
     with pytest.raises(InvalidError):
         await laptop.inplace.settle("one")
     with pytest.raises(InvalidError):
-        await laptop.carry.import_file(file, passphrase=WORDS, name="two")
+        await laptop.carry.import_file(file, Words(name="two"), passphrase=WORDS)
 
 
 async def test_every_tool_that_reads_a_layer_reads_an_encrypted_one(

@@ -14,6 +14,7 @@ from tests.conftest import tiny
 from tests.laptops import file, laptop, other_home
 from workstation.core.bundle import target
 from workstation.core.bundle.export import OVERHEAD, Plan, Wish, check_target
+from workstation.core.bundle.importing import Words
 from workstation.core.bundle.reader import open_bundle
 from workstation.core.bundle.source import SourceFile, SourceLayer
 from workstation.core.bundle.vault import Vault
@@ -87,7 +88,7 @@ async def test_what_is_new_needs_what_was_before(
         await laptop.carry.import_file(small)
     assert left(laptop) == NOTHING
     await laptop.carry.import_file(file)
-    came = await laptop.carry.import_file(small, name="one-2")
+    came = await laptop.carry.import_file(small, Words(name="one-2"))
     assert (came.name, came.layers, came.updated) == ("one-2", 1, False)
     assert disk(laptop, "one-2", "s1")[: 2 * CHUNK] == expected(1)
     assert disk(laptop, "one-2")[: 2 * CHUNK] == expected(2)

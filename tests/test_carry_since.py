@@ -12,6 +12,7 @@ from tests.laptops import laptop, other_home
 from tests.test_guest import awake
 from tests.test_layers import recall, remember, with_disk
 from workstation.core.bundle.export import Wish
+from workstation.core.bundle.importing import Words
 from workstation.core.workstation import Workstation
 from workstation.errors import NotFoundError, UsageError
 from workstation.model.bundle import CHUNK
@@ -88,7 +89,7 @@ async def test_it_is_lost_where_that_is_said(
 ) -> None:
     await on_both(station, laptop, whole, small)
     put(laptop, "one", 9)
-    await laptop.carry.import_file(small, discard=True)
+    await laptop.carry.import_file(small, Words(discard=True))
     assert laptop.layers.written("one") < 2**20
     assert disk(laptop, "one")[: 2 * CHUNK] == expected(2)
     assert len(os.listdir(laptop.paths.machine("one").heads)) == 1
@@ -113,7 +114,7 @@ async def test_a_whole_bundle_and_a_pipe_do_it_too(
     put(station, "one", 3)
     await station.layers.snapshot("one", "s3")
     await station.carry.export("one", whole)
-    came = await laptop.carry.import_file(whole, into="one")
+    came = await laptop.carry.import_file(whole, Words(into="one"))
     assert (came.name, came.updated, came.shared) == ("one", True, 1)
     assert tags(laptop) == ["s1", "s2", "s3"]
     put(station, "one", 4)
@@ -126,7 +127,7 @@ async def test_a_whole_bundle_and_a_pipe_do_it_too(
     assert (came.name, came.updated) == ("one", True)
     assert disk(laptop, "one")[: 2 * CHUNK] == expected(4)
     # What is older than the machine adds nothing, and moves it nowhere.
-    came = await laptop.carry.import_file(small, into="one")
+    came = await laptop.carry.import_file(small, Words(into="one"))
     assert "stays where it is" in came.said[-1]
     assert disk(laptop, "one")[: 2 * CHUNK] == expected(4)
 
@@ -137,14 +138,14 @@ async def test_which_machine_is_meant(
     await on_both(station, laptop, whole, small)
     await laptop.create("other", tiny(drives=[{"size": "8 MiB"}]))
     with pytest.raises(UsageError, match="nothing in common with “other”"):
-        await laptop.carry.import_file(small, into="other")
+        await laptop.carry.import_file(small, Words(into="other"))
     with pytest.raises(NotFoundError):
-        await laptop.carry.import_file(small, into="nobody")
+        await laptop.carry.import_file(small, Words(into="nobody"))
     with pytest.raises(UsageError, match="--name makes another"):
-        await laptop.carry.import_file(small, into="one", name="two")
+        await laptop.carry.import_file(small, Words(into="one", name="two"))
     twin = await laptop.carry.import_file(whole)  # another UUID, the same layers
     assert twin.name == "one-2"
-    assert (await laptop.carry.import_file(small, into="one-2")).name == "one-2"
+    assert (await laptop.carry.import_file(small, Words(into="one-2"))).name == "one-2"
     assert tags(laptop, "one-2") == ["s1", "s2"]
     assert tags(laptop) == ["s1"]
     await laptop.delete("one-2")
@@ -162,7 +163,7 @@ async def test_what_is_the_machine_s_own_there_stays(
     put(station, "one", 1)
     await station.layers.snapshot("one", "s1")
     await station.carry.export("one", whole)
-    await laptop.carry.import_file(whole, name="mine")
+    await laptop.carry.import_file(whole, Words(name="mine"))
     text = laptop.definition_text("mine")
     assert "shares: []" in text
     share = f"shares: [{{path: {tmp_path}, tag: data}}]"
@@ -211,7 +212,7 @@ async def test_a_guest_goes_on_where_the_other_one_is(
     await station.carry.export("one", small, Wish(since="monday"))
     assert small.stat().st_size < whole.stat().st_size
     await station.kill("one")
-    came = await laptop.carry.import_file(small, discard=True)
+    came = await laptop.carry.import_file(small, Words(discard=True))
     assert (came.updated, came.resumes) == (True, True)
     assert laptop.view("one").state is State.RUNNING
     assert await recall(laptop, "one") == ("second", "second")

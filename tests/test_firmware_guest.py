@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import tiny
+from workstation.core.bundle.importing import Words
 from workstation.core.machine.verbs import log_tail
 from workstation.core.workstation import Workstation
 from workstation.errors import WorkstationError
@@ -78,7 +79,7 @@ async def test_variables_last_over_a_restart_and_follow_a_revert_and_an_export(
         assert "01 02" in await firmware.run(f"setvar Mark {NAME}")
     await station.kill("one")
     await station.carry.export("one", home / "one.vmbundle")
-    await station.carry.import_file(home / "one.vmbundle", name="two")
+    await station.carry.import_file(home / "one.vmbundle", Words(name="two"))
     await station.start("two")
     async with shell(station, "two") as firmware:
         assert "01 02" in await firmware.run(f"setvar Mark {NAME}")

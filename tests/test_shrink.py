@@ -12,6 +12,7 @@ from tests.laptops import demo, file, laptop, other_home, trust
 from tests.test_layers import recall, remember
 from workstation.core.bundle import chunks, shrink
 from workstation.core.bundle.export import Wish
+from workstation.core.bundle.importing import Words
 from workstation.core.bundle.source import SourceFile
 from workstation.core.workstation import Workstation
 from workstation.qemu import clusters
@@ -133,7 +134,7 @@ async def test_a_compressed_bundle_runs_where_it_lies_and_is_added_to(
     added = await laptop.carry.export("one", file)
     assert added.added < added.layers
     await laptop.kill("one")
-    came = await station.carry.import_file(file, name="two", passphrase=words)
+    came = await station.carry.import_file(file, Words(name="two"), passphrase=words)
     assert came.shared == 0  # packed, they are other layers than those that they were made of
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.fakes.layers import NOW
 from workstation.core.bundle.estimate import Estimate
 from workstation.core.bundle.export import Exported, Wish
-from workstation.core.bundle.importing import Imported
+from workstation.core.bundle.importing import AS_IT_IS, Imported, Words
 from workstation.core.bundle.inspection import Report
 from workstation.core.bundle.reader import Bundle
 from workstation.core.bundle.verbs import Carry
@@ -114,15 +114,14 @@ class FakeCarry(Carry):
         )  # fmt: skip
 
     async def import_file(
-        self, path: Path, *, name: str = "", load_memory: str = "", passphrase: str = "",
-        into: str = "", discard: bool = False,
-    ) -> Imported:  # fmt: skip
-        words = [*([into] if into else []), *(["discard"] if discard else [])]
-        await self._fake._called("import", str(path), load_memory, *words)
+        self, path: Path, words: Words = AS_IT_IS, *, passphrase: str = ""
+    ) -> Imported:
+        given = [words.into, "discard" if words.discard else ""]
+        await self._fake._called("import", str(path), words.load_memory, *filter(None, given))
         self._fake.publish(MachineChanged(MachineView("carried", State.FROZEN)))
         return Imported(
             name="carried", layers=2, shared=0, copied=400 * MIB, resumes=True,
-            updated=bool(into), distrusted=False, signer=SIGNER, signer_name="Maria",
+            updated=bool(words.into), distrusted=False, signer=SIGNER, signer_name="Maria",
             said=("its MAC addresses are new",),
         )  # fmt: skip
 

@@ -99,20 +99,20 @@ def import_(call: "Call") -> None:
 
 
 async def _import(call: "Call") -> "Imported":
+    from workstation.core.bundle.importing import Words
+
+    words = Words(call.name, call.load_memory, call.into, call.discard)
     async with station("import", line=True) as found:
         if call.file == PIPE:
             return await found.carry.import_stream(
-                sys.stdin.fileno(), name=call.name, load_memory=call.load_memory,
-                passphrase=passphrase.given(call), into=call.into, discard=call.discard,
-            )  # fmt: skip
+                sys.stdin.fileno(), words, passphrase=passphrase.given(call)
+            )
         path = file_of(call)
         secret = passphrase.known(call, path)
         bundle = await asyncio.to_thread(found.carry.bundle, path, secret)
         typed = call.load_memory or await asyncio.to_thread(asked_for_memory, bundle)
-        return await found.carry.import_file(
-            path, name=call.name, load_memory=typed, passphrase=secret,
-            into=call.into, discard=call.discard,
-        )  # fmt: skip
+        words = words._replace(load_memory=typed)
+        return await found.carry.import_file(path, words, passphrase=secret)
 
 
 def file_of(call: "Call") -> Path:

@@ -45,14 +45,17 @@ class Imported:
 class Words(NamedTuple):
     """How a person wants it."""
 
-    name: str
+    name: str = ""
     """Of the machine that it is to be; empty for the bundle's."""
-    load_memory: str
-    """The fingerprint that was typed."""
-    into: str
+    load_memory: str = ""
+    """The signer's fingerprint, typed by a person who wants a stranger's memory to be loaded."""
+    into: str = ""
     """The machine that is brought up to date."""
-    discard: bool
+    discard: bool = False
     """What that machine's head holds may be lost."""
+
+
+AS_IT_IS = Words()
 
 
 async def take(

@@ -21,7 +21,7 @@ from workstation.core.bundle import (
 )
 from workstation.core.bundle.export import Exported, Plan, Wish
 from workstation.core.bundle.flatten import flatten
-from workstation.core.bundle.importing import Imported, Words, take
+from workstation.core.bundle.importing import AS_IT_IS, Imported, Words, take
 from workstation.core.bundle.inspection import Closed, Report
 from workstation.core.bundle.keys import Keys
 from workstation.core.bundle.origin import may_load
@@ -209,37 +209,19 @@ class Carry:
     # -- import ---------------------------------------------------------------
 
     async def import_file(
-        self,
-        path: Path,
-        *,
-        name: str = "",
-        load_memory: str = "",
-        passphrase: str = "",
-        into: str = "",
-        discard: bool = False,
+        self, path: Path, words: Words = AS_IT_IS, *, passphrase: str = ""
     ) -> Imported:
         """A bundle's machine into the library, each chunk verified as it is copied.
 
         What holds only what is new brings the machine up to date that has the rest, if that is
         here and no `name` is given; so does any bundle for the machine `into`. Raises UsageError,
         with the amount, where that loses work and `discard` is not said.
-
-        `load_memory` is the signer's fingerprint, typed by a person who wants the memory of a
-        stranger to be loaded.
         """
         bundle = await asyncio.to_thread(self.bundle, path, passphrase)
-        words = Words(name, load_memory, into, discard)
         return await take(self._station, bundle, words)
 
     async def import_stream(
-        self,
-        descriptor: int,
-        *,
-        name: str = "",
-        load_memory: str = "",
-        passphrase: str = "",
-        into: str = "",
-        discard: bool = False,
+        self, descriptor: int, words: Words = AS_IT_IS, *, passphrase: str = ""
     ) -> Imported:
         """The same from a pipe; of one that is cut off or changed nothing is left."""
         station = self._station
@@ -251,7 +233,6 @@ class Carry:
             with _of_a_stream():
                 bundle = await asyncio.to_thread(open_bundle, came.path, passphrase)
             bundle = replace(bundle, called=str(WHAT_CAME))
-            words = Words(name, load_memory, into, discard)
             return await take(station, bundle, words, came)
 
 

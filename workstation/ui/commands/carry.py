@@ -90,9 +90,10 @@ async def _adopt(desk: LibraryScreen, station: Workstation, wish: Wish) -> None:
 async def _bring_in(
     desk: LibraryScreen, station: Workstation, wish: Wish, report: Report, memory: str
 ) -> None:
-    done = await station.carry.import_file(
-        wish.path, load_memory=memory, passphrase=wish.passphrase
-    )
+    from workstation.core.bundle.importing import Words
+
+    words = Words(load_memory=memory)
+    done = await station.carry.import_file(wish.path, words, passphrase=wish.passphrase)
     desk.go_to(done.name)
     _tell(desk, done.name, "imported", done.said)
 
@@ -101,6 +102,7 @@ async def _update(
     desk: LibraryScreen, station: Workstation, wish: Wish, report: Report, memory: str
 ) -> None:
     """The machine that is here goes on where the bundle does; what it would lose is asked."""
+    from workstation.core.bundle.importing import Words
     from workstation.ui.commands.history import free_before, loses
     from workstation.ui.commands.layers import read
 
@@ -111,9 +113,8 @@ async def _update(
         kept = free_before("update", (await read(station, name)).tags)
         await station.layers.snapshot(name, kept, note="before it was brought up to date")
     if chosen:
-        done = await station.carry.import_file(
-            wish.path, load_memory=memory, passphrase=wish.passphrase, into=name, discard=True
-        )
+        words = Words(load_memory=memory, into=name, discard=True)
+        done = await station.carry.import_file(wish.path, words, passphrase=wish.passphrase)
         desk.go_to(name)
         _tell(desk, name, "brought up to date", done.said)
 
