@@ -9,6 +9,7 @@ from workstation.core.host import usb
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, NotFoundError
 from workstation.model.change import When
+from workstation.model.usb import in_ports
 
 
 def plug(root: Path, name: str, **files: str) -> None:
@@ -82,3 +83,50 @@ async def test_a_device_is_attached_and_detached_while_the_guest_runs(
     await station.changes.take_usb("one", "dead:beef")
     assert await names() == set()
     assert "dead:beef" not in station.definition_text("one")
+
+
+@pytest.mark.qemu
+async def test_memory_goes_on_whatever_was_plugged_in_and_pulled_out_before(
+    station: Workstation,
+) -> None:
+    await station.create("one", tiny(usb=["dead:0001", "dead:0002"]))
+    await station.start("one")
+    await station.changes.take_usb("one", "dead:0001")
+    await station.changes.give_usb("one", "dead:0003")
+    await station.changes.take_usb("one", "dead:0002")
+    await station.changes.give_usb("one", "DEAD:0002")
+    await station.layers.snapshot("one", "kept")
+    await station.changes.take_usb("one", "dead:0003")
+    await station.layers.suspend("one")
+    await station.start("one")
+    await station.layers.revert("one", "kept")
+    monitor = station.machine("one").monitor
+    assert monitor
+    assert station.view("one").state.live
+    found = await monitor.execute(
+        "qom-get", path="/machine/peripheral/usb-dead-0002", property="port"
+    )
+    assert found == "3"
+
+
+def test_a_device_stays_in_its_port() -> None:
+    assert in_ports(["dead:0001", "dead:0002"], tablet=True) == ("dead:0001@2", "dead:0002@3")
+    kept = in_ports(["dead:0002", "dead:0003"], tablet=True, now=["dead:0001@2", "dead:0002@3"])
+    assert kept == ("dead:0002@3", "dead:0003@2")
+    assert in_ports(["dead:0001", "dead:0002@1"], tablet=False) == ("dead:0001@2", "dead:0002@1")
+    full = [f"dead:000{number}" for number in range(4)]
+    assert in_ports(full, tablet=True)[3] == "dead:0003"
+
+
+@pytest.mark.parametrize(
+    ("usb", "tablet", "words"),
+    [
+        (["dead:0001", "dead:0001@3"], True, "“dead:0001” is also given"),
+        (["dead:0001@2", "dead:0002@2"], True, "“port 2” is also given"),
+        (["dead:0001@1"], True, "“port 1” is also given"),
+        ([f"dead:000{number}" for number in range(4)], True, "has 4 ports"),
+    ],
+)
+def test_a_port_takes_one_device(usb: list[str], tablet: bool, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        tiny(usb=usb, devices={"usb_tablet": tablet})

@@ -31,6 +31,7 @@ from workstation.model.scalars import (
 from workstation.model.scalars import NAME_PATTERN as NAME_PATTERN
 from workstation.model.scalars import Size as Size
 from workstation.model.section import Section as Section
+from workstation.model.usb import PORTS, UsbText, in_ports, kind_of, port_of
 
 MOST_CPUS = 255
 """More need an interrupt controller that older guests do not know (x2APIC)."""
@@ -176,14 +177,6 @@ class Share(Section):
     """Whether the guest may change what is in it."""
 
 
-UsbText = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$"),
-    in_words("VENDOR:PRODUCT in lower case, as “workstation usb list” prints it: “046d:c52b”"),
-]
-"""A kind of USB device: its vendor's and its product's number, each 4 hexadecimal digits."""
-
-
 class Display(Section):
     adapter: Literal["none", "std", "virtio"] = "std"
     """`std` works everywhere, `virtio` is for guests that have its driver."""
@@ -274,7 +267,7 @@ class Profile(Section):
     """Network adapters; one behind the host where the key is missing."""
     shares: Annotated[tuple[Share, ...], Field(max_length=8)] = ()
     """Directories of this computer that the guest can mount."""
-    usb: Annotated[tuple[UsbText, ...], Field(max_length=8)] = ()
+    usb: Annotated[tuple[UsbText, ...], Field(max_length=PORTS)] = ()
     """USB devices of this computer that the guest gets: `VENDOR:PRODUCT`."""
     display: Display = Display()
     """The screen."""
@@ -302,6 +295,13 @@ class Profile(Section):
         sata = [drive.bus for drive in self.drives].count(Bus.SATA)
         return len(self.cdroms) < 4 and sata + len(self.cdroms) < 6
 
+    @property
+    def with_usb_ports(self) -> "Profile":
+        """Each USB device in a port of its own, as QEMU is to be started with them."""
+        if all(map(port_of, self.usb)):
+            return self
+        return self.model_copy(update={"usb": in_ports(self.usb, tablet=self.devices.usb_tablet)})
+
     def misfits(self) -> Iterator[Misfit]:
         yield from self._boot_misfits()
         yield from self._cpu_misfits()
@@ -319,7 +319,7 @@ class Profile(Section):
             for m, forward in enumerate(network.forwards)
             for host, _ in forward.pairs()
         )
-        yield from repeated((f"usb[{n}]", device) for n, device in enumerate(self.usb))
+        yield from self._usb_misfits()
 
     def _boot_misfits(self) -> Iterator[Misfit]:
         chipset, firmware = self.machine.chipset, self.boot.firmware
@@ -359,6 +359,15 @@ class Profile(Section):
         if buses.count(Bus.SATA) + len(self.cdroms) > 6:
             what = "the sata bus takes at most 6 drives and CD drives together"
             yield Misfit(what, "drives", ("cdroms",))
+
+    def _usb_misfits(self) -> Iterator[Misfit]:
+        yield from repeated((f"usb[{n}]", kind_of(one)) for n, one in enumerate(self.usb))
+        ports = [("devices.usb_tablet", "port 1")] if self.devices.usb_tablet else []
+        ports += [(f"usb[{n}]", f"port {port_of(o)}") for n, o in enumerate(self.usb) if port_of(o)]
+        yield from repeated(ports)
+        if len(self.usb) > PORTS - self.devices.usb_tablet:
+            what = f"the USB controller has {PORTS} ports, and the tablet is in one of them"
+            yield Misfit(what, "usb", ("devices.usb_tablet",))
 
     def _provision_misfits(self) -> Iterator[Misfit]:
         tags = {share.tag for share in self.shares}

@@ -19,6 +19,7 @@ from workstation.model.profile import (
     Profile,
     Share,
 )
+from workstation.model.usb import kind_of, port_of
 from workstation.paths import MONITORS
 from workstation.qemu import line_log
 from workstation.qemu.blockdev import chain
@@ -341,16 +342,17 @@ def _devices(launch: Launch) -> Iterator[str]:
 
 
 def _usb(launch: Launch) -> Iterator[str]:
-    for kind in launch.profile.usb:
-        yield from device("usb-host", **usb_properties(kind))
+    for one in launch.profile.usb:
+        yield from device("usb-host", **usb_properties(one))
 
 
-def usb_properties(kind: str) -> dict[str, Any]:
-    """A device of the host by its kind, `VENDOR:PRODUCT`; QEMU takes it whenever it is there."""
-    vendor, product = (int(part, 16) for part in kind.split(":"))
+def usb_properties(one: str) -> dict[str, Any]:
+    """A device of the host, `VENDOR:PRODUCT@PORT`; QEMU takes it whenever it is there."""
+    vendor, product = (int(part, 16) for part in kind_of(one).split(":"))
     return {
         "id": f"usb-{vendor:04x}-{product:04x}",
         "bus": "usb.0",
+        "port": port_of(one),
         "vendorid": vendor,
         "productid": product,
     }

@@ -52,7 +52,7 @@ class Launch:
 
     @property
     def profile(self) -> Profile:
-        return self.definition.profile
+        return self.definition.profile.with_usb_ports
 
     @property
     def microvm(self) -> bool:

@@ -175,11 +175,11 @@ async def _free_cpus(session: Session) -> list[dict[str, Any]]:
     return sorted(free, key=lambda cpu: int(cpu["props"]["core-id"]))
 
 
-async def give_usb(session: Session, kind: str) -> None:
-    """Plug in a USB device of the host, `VENDOR:PRODUCT`."""
-    await session.execute("device_add", driver="usb-host", **usb_properties(kind))
+async def give_usb(session: Session, one: str) -> None:
+    """Plug in a USB device of the host, `VENDOR:PRODUCT@PORT`."""
+    await session.execute("device_add", driver="usb-host", **usb_properties(one))
 
 
-async def take_usb(session: Session, kind: str) -> None:
+async def take_usb(session: Session, one: str) -> None:
     """Give it back to the host."""
-    await session.execute("device_del", id=usb_properties(kind)["id"])
+    await session.execute("device_del", id=usb_properties(one)["id"])

@@ -15,6 +15,7 @@ from workstation.model.change import When
 from workstation.model.events import Severity
 from workstation.model.profile import Bus, Forward, Profile
 from workstation.model.units import format_size
+from workstation.model.usb import in_ports, kind_of, port_of
 from workstation.profile.keys import Path
 from workstation.qemu import plugging
 from workstation.qemu.monitor import Monitor
@@ -227,22 +228,29 @@ class Usb(Move):
     """USB devices of this computer."""
 
     def obstacle(self, now: Profile, new: Profile) -> str:
-        there = now.devices.usb_tablet or now.usb
-        return "" if there else "it was started without a USB controller"
+        if not (now.devices.usb_tablet or now.usb):
+            return "it was started without a USB controller"
+        free = all(map(port_of, self.after(now, new).usb))
+        return "" if free else "all ports of its USB controller are taken"
 
     def note(self, now: Profile, new: Profile) -> str:
-        added = [kind for kind in new.usb if kind not in now.usb]
+        here, wanted = map(kind_of, now.usb), map(kind_of, new.usb)
+        added = sorted(set(wanted) - set(here))
         return "; ".join(filter(None, map(usb.check_usable, added)))
 
     async def carry_out(self, guest: Guest, now: Profile) -> None:
-        new = guest.wanted.usb
+        new = self.after(now, guest.wanted).usb
         self.note(now, guest.wanted)  # raises where one is closed to this user
-        for kind in now.usb:
-            if kind not in new:
-                await plugging.take_usb(guest.monitor, kind)
-        for kind in new:
-            if kind not in now.usb:
-                await plugging.give_usb(guest.monitor, kind)
+        for one in now.usb:
+            if one not in new:
+                await plugging.take_usb(guest.monitor, one)
+        for one in new:
+            if one not in now.usb:
+                await plugging.give_usb(guest.monitor, one)
+
+    def after(self, now: Profile, new: Profile) -> Profile:
+        sits = in_ports(new.usb, tablet=now.devices.usb_tablet, now=now.usb)
+        return now.model_copy(update={"usb": sits})
 
 
 def move_of(path: Path) -> Move | None:

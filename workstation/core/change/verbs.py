@@ -24,8 +24,9 @@ from workstation.errors import InvalidError, NotAllowedError, NotFoundError, Usa
 from workstation.model.change import Effect, When
 from workstation.model.host import HostFacts
 from workstation.model.machine import Verb
-from workstation.model.profile import Bus, Forward, Profile, UsbText
+from workstation.model.profile import Bus, Forward, Profile
 from workstation.model.text import safe_line
+from workstation.model.usb import UsbText, kind_of
 from workstation.profile.dump import dump_definition
 from workstation.profile.keys import Path, dotted
 from workstation.profile.overrides import apply_overrides
@@ -123,6 +124,7 @@ class Changes:
 
     async def give_usb(self, name: str, kind: str) -> list[Effect]:
         """Hand a USB device of this computer, `VENDOR:PRODUCT`, to the guest."""
+        kind = kind.lower()
         try:
             TypeAdapter(UsbText).validate_python(kind)
         except ValidationError as error:
@@ -130,16 +132,17 @@ class Changes:
                 f"“{kind}” is no USB device", hint="workstation usb list prints those there are"
             ) from error
         number = len(_profile(self._station.machine(name)).usb)
-        return await self.set(name, [f"usb[{number}]={kind.lower()}"])
+        return await self.set(name, [f"usb[{number}]={kind}"])
 
     async def take_usb(self, name: str, kind: str) -> list[Effect]:
         """Take it back."""
 
         def without(old: Profile) -> Profile:
-            if kind not in old.usb:
-                known = ", ".join(old.usb) or "none"
+            kept = tuple(one for one in old.usb if kind_of(one) != kind.lower())
+            if kept == old.usb:
+                known = ", ".join(map(kind_of, old.usb)) or "none"
                 raise NotFoundError(f"“{name}” has no USB device {kind}", hint=f"it has: {known}")
-            return old.model_copy(update={"usb": tuple(one for one in old.usb if one != kind)})
+            return old.model_copy(update={"usb": kept})
 
         return await self._change(name, without)
 

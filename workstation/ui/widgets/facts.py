@@ -11,6 +11,7 @@ from textual.style import Style
 
 from workstation.model.text import safe, safe_line
 from workstation.model.units import format_size
+from workstation.model.usb import kind_of
 
 if TYPE_CHECKING:
     from workstation.model.machine import Holder, MachineView
@@ -57,8 +58,8 @@ def _facts(view: MachineView, history: Content | None) -> Iterator[tuple[str, Co
         for share in profile.shares:
             access = "writable" if share.writable else "read only"
             yield "share", Content(safe_line(f"{share.path} as {share.tag}, {access}"))
-        for kind in profile.usb:
-            yield "USB", Content(kind)
+        for one in profile.usb:
+            yield "USB", Content(kind_of(one))
         if profile.tags:
             yield "tags", Content(safe_line(" ".join(f"#{tag}" for tag in profile.tags)))
     if view.based_on:
