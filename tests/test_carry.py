@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,3 +96,30 @@ async def test_an_empty_machine_is_carried(
     assert os.listdir(laptop.paths.making) == []
     await laptop.start("two")
     assert laptop.view("two").state is State.RUNNING
+
+
+@pytest.mark.parametrize("plugged", ["usb", "share"])
+@pytest.mark.parametrize("flatten", [False, True])
+async def test_memory_that_needs_a_device_of_its_host_stays_there(
+    station: Workstation,
+    laptop: Workstation,
+    file: Path,
+    tmp_path: Path,
+    plugged: str,
+    flatten: bool,
+) -> None:
+    devices: dict[str, dict[str, Any]] = {
+        "usb": {"usb": ["dead:beef"]},
+        "share": {"shares": [{"path": str(tmp_path), "tag": "data", "mode": "9p"}]},
+    }
+    await station.create("one", tiny(drives=[{"size": "8 MiB"}], **devices[plugged]))
+    await station.start("one")
+    done = await station.carry.export("one", file, Wish(flatten=flatten))
+    assert not done.memory
+    assert any("its memory, which goes on only with" in text for text in done.left_out)
+    trust(laptop, station)
+    await lose(station)
+    came = await laptop.carry.import_file(file)
+    assert not came.resumes
+    await laptop.start("one")
+    assert laptop.view("one").state is State.RUNNING

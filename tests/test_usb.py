@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import tiny
-from workstation.core.host import usb
+from workstation.core.host import media, usb
 from workstation.core.workstation import Workstation
 from workstation.errors import HostError, NotFoundError
 from workstation.model.change import When
@@ -55,6 +55,31 @@ def test_a_closed_device_names_the_rule_that_opens_it(computer: tuple[Path, Path
         usb.check_usable("0951:1666", *computer)
     assert 'ATTR{idVendor}=="0951"' in caught.value.hint
     assert 'TAG+="uaccess"' in caught.value.hint
+
+
+def test_a_stick_that_is_mounted_here_is_not_taken_away(
+    computer: tuple[Path, Path], tmp_path: Path
+) -> None:
+    partition = computer[0] / "1-2" / "1-2:1.0" / "block" / "sdq" / "sdq1"
+    partition.mkdir(parents=True)
+    (tmp_path / "blocks").mkdir()
+    (tmp_path / "blocks" / "sdq1").symlink_to(partition)
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text("36 1 8:1 / /media/STICK rw - vfat /dev/sdq1 rw\n")
+    host = media.Host(mountinfo, tmp_path / "blocks", tmp_path, usage=lambda _: (1, 1))
+    with pytest.raises(HostError, match="in use here: /media/STICK is on it") as caught:
+        usb.check_usable("046d:c52b", *computer, host)
+    assert "umount /media/STICK" in caught.value.hint
+    with pytest.raises(HostError, match="in use here"):
+        usb.at_start(["0951:1666", "046d:c52b"], *computer, host)
+    mountinfo.write_text("")
+    assert usb.check_usable("046d:c52b", *computer, host) == ""
+
+
+def test_a_start_says_what_its_guest_does_not_get(computer: tuple[Path, Path]) -> None:
+    absent, closed = usb.at_start(["dead:beef", "046d:c52b", "0951:1666"], *computer)
+    assert absent.startswith("dead:beef is not plugged in")
+    assert "70-workstation.rules" in closed
 
 
 @pytest.mark.qemu

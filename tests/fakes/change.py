@@ -24,7 +24,8 @@ class FakeChanges(Changes):
         self._fake = station
 
     async def plugged_in(self) -> list[UsbDevice]:
-        return [UsbDevice("046d:c52b", "Logitech Receiver", 1, 7, Path("/dev/bus/usb/001/007"))]
+        node, place = Path("/dev/bus/usb/001/007"), Path("/sys/devices/usb1/1-2")
+        return [UsbDevice("046d:c52b", "Logitech Receiver", 1, 7, node, place)]
 
     def check(self, name: str, settings: Sequence[str]) -> list[Effect]:
         old = self._fake.machines[name].profile

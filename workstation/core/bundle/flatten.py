@@ -43,8 +43,10 @@ async def flatten(
             await image.flatten(facts.qemu_img, chain, target, compress=compress)
     finally:
         watching.cancel()
-    await asyncio.to_thread(_take_along, store, layer, directory, memory)
     clean = stripped(layer.profile, sizes)
+    if memory and clean.unplugged:
+        clean, memory = clean.without_memory(), False
+    await asyncio.to_thread(_take_along, store, layer, directory, memory)
     flat = layer.model_copy(
         update={
             "id": heads.new_id(),

@@ -108,6 +108,8 @@ def hold(stack: ExitStack, store: Store, layer: Layer, *, memory: bool) -> Sourc
     }
     clean = stripped(layer.profile, sizes)
     memory = memory and layer.memory is not None
+    if memory and clean.unplugged:
+        clean, memory = clean.without_memory(), False
     changed = layer.model_copy(
         update={"profile": clean.profile, "memory": layer.memory if memory else None}
     )

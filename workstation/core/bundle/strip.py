@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from workstation.model.profile import Boot, Cdrom, Drive, Network, Profile
 from workstation.model.provision import Provision
+from workstation.model.usb import kind_of
 
 KERNEL = "carried/vmlinuz"
 """What a profile says of a kernel that travels with its layer."""
@@ -20,6 +21,13 @@ class Stripped(NamedTuple):
     profile: Profile
     left_out: tuple[str, ...]
     """What was taken away, in a person's words and without any path."""
+    unplugged: str = ""
+    """What a guest's memory would miss there, so that it cannot go on; empty for nothing."""
+
+    def without_memory(self) -> "Stripped":
+        """That its memory stays too is told."""
+        words = f"its memory, which goes on only with {self.unplugged}: it boots"
+        return self._replace(left_out=(*self.left_out, words))
 
 
 def stripped(profile: Profile, sizes: Mapping[str, int] | None = None) -> Stripped:
@@ -42,11 +50,17 @@ def stripped(profile: Profile, sizes: Mapping[str, int] | None = None) -> Stripp
             "provision": Provision(user=profile.provision.user),
         }
     )
-    return Stripped(changed, tuple(_of_the_host(profile)))
+    plugged = tuple(_plugged(profile))
+    return Stripped(changed, (*plugged, *_of_the_host(profile)), " and ".join(plugged))
+
+
+def _plugged(profile: Profile) -> Iterator[str]:
+    """Devices of the guest that are gone with what they are of the host."""
+    yield from (f"the share “{share.tag}”" for share in profile.shares)
+    yield from (f"the USB device {kind_of(one)}" for one in profile.usb)
 
 
 def _of_the_host(profile: Profile) -> Iterator[str]:
-    yield from (f"the share “{share.tag}”" for share in profile.shares)
     for number, cdrom in enumerate(profile.cdroms, 1):
         if cdrom.image:
             yield f"the disc in CD drive {number}"
@@ -56,7 +70,6 @@ def _of_the_host(profile: Profile) -> Iterator[str]:
     for network in profile.networks:
         if network.mode in _OF_THE_HOST:
             yield f"that it is on the {network.mode} network “{network.name}”: unplugged"
-    yield from (f"the USB device {kind}" for kind in profile.usb)
     if profile.machine.gdb:
         yield "the gdb stub"
     if profile.provision.beyond_user:

@@ -1,9 +1,11 @@
 """The USB devices that are plugged in to this computer, as the kernel lists them in sysfs."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from workstation.core.host import media
 from workstation.errors import HostError
 from workstation.model.text import safe_line
 
@@ -24,6 +26,8 @@ class UsbDevice:
     number: int
     node: Path
     """What QEMU opens."""
+    place: Path
+    """Its directory in sysfs; all that the kernel has made of it lies below."""
 
     @property
     def usable(self) -> bool:
@@ -52,7 +56,7 @@ def _device(entry: Path, nodes: Path) -> UsbDevice | None:
         return None
     words = (_maybe(entry, "manufacturer"), _maybe(entry, "product"))
     name = safe_line(" ".join(word for word in words if word), limit=80)
-    return UsbDevice(kind, name, bus, number, nodes / f"{bus:03}" / f"{number:03}")
+    return UsbDevice(kind, name, bus, number, nodes / f"{bus:03}" / f"{number:03}", entry.resolve())
 
 
 def _read(entry: Path, key: str) -> str:
@@ -66,14 +70,23 @@ def _maybe(entry: Path, key: str) -> str:
         return ""
 
 
-def check_usable(kind: str, sysfs: Path = SYSFS, nodes: Path = NODES) -> str:
+def check_usable(
+    kind: str, sysfs: Path = SYSFS, nodes: Path = NODES, host: media.Host = media.HOST
+) -> str:
     """What is to be said of handing that kind over; empty where it is plugged in and usable.
 
-    Raises HostError, with the udev rule that helps, where it is there and closed to this user.
+    Raises HostError where a file system on it is mounted here, ClosedError where it is there and
+    closed to this user.
     """
     there = [device for device in plugged_in(sysfs, nodes) if device.kind == kind]
     if not there:
-        return "it is not plugged in: the guest gets it when it is"
+        return f"{kind} is not plugged in: the guest gets it when it is"
+    for device in there:
+        if points := _mounted(device, host):
+            raise HostError(
+                f"the USB device {kind} ({device.name}) is in use here: {points[0]} is on it",
+                hint=f"unmount it, then do it again: umount {' '.join(map(str, points))}",
+            )
     if any(device.usable for device in there):
         return ""
     vendor, product = kind.split(":")
@@ -81,8 +94,37 @@ def check_usable(kind: str, sysfs: Path = SYSFS, nodes: Path = NODES) -> str:
         f'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{vendor}", ATTR{{idProduct}}=="{product}",'
         ' TAG+="uaccess"'
     )
-    raise HostError(
+    raise ClosedError(
         f"you may not use the USB device {kind} ({there[0].name}): {there[0].node} is closed",
         hint=f"as root, write into /etc/udev/rules.d/70-workstation.rules: {rule} –"
         " and plug the device in again",
     )
+
+
+class ClosedError(HostError):
+    """This user may not open the device."""
+
+
+def at_start(
+    kinds: Iterable[str], sysfs: Path = SYSFS, nodes: Path = NODES, host: media.Host = media.HOST
+) -> list[str]:
+    """What is to be said of a guest that is about to be started with those.
+
+    Raises HostError where a file system on one of them is mounted here.
+    """
+    said = []
+    for kind in kinds:
+        try:
+            said.append(check_usable(kind, sysfs, nodes, host))
+        except ClosedError as error:
+            said.append(f"{error}; {error.hint}")
+    return [words for words in said if words]
+
+
+def _mounted(device: UsbDevice, host: media.Host) -> list[Path]:
+    """Where file systems on it are mounted: a guest that takes it would pull it out under them."""
+    return [
+        medium.path
+        for medium in media.mounted(host)
+        if (host.blocks / Path(medium.device).resolve().name).resolve().is_relative_to(device.place)
+    ]

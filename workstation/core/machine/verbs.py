@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext, suppres
 from dataclasses import replace
 
 from workstation.core import atomic
+from workstation.core.host import usb
 from workstation.core.inplace.pulled import check_start
 from workstation.core.inplace.repoint import plugged_again
 from workstation.core.layers.fitting import fit, known_drives
@@ -29,6 +30,7 @@ from workstation.model.events import Severity
 from workstation.model.host import HostFacts
 from workstation.model.machine import Definition, MachineView, State, Verb, require
 from workstation.model.settings import Timeouts
+from workstation.model.usb import kind_of
 from workstation.paths import Paths
 from workstation.profile.dump import dump_definition
 from workstation.qemu import process
@@ -76,6 +78,8 @@ async def start(
             machine.look()
         definition = _sound(machine)
         check_start(paths, machine.name, definition.profile)
+        for words in await asyncio.to_thread(usb.at_start, map(kind_of, definition.profile.usb)):
+            machine.log(words, Severity.WARNING)
         if cold:
             forget_memory(machine)
         with open_memory(machine, store, facts, choice.accelerator) as memory:
