@@ -265,6 +265,7 @@ def test_the_demo_answers_counts_its_visits_and_ends_by_its_power_button(
     assert third.tell("query-status")["status"] == "guest-panicked"
 
 
+@pytest.mark.long
 def test_a_shell_without_disk_and_network_works_as_a_terminal_does(boot: Boot) -> None:
     guest = boot(machine="pc")
     guest.boot()
@@ -293,6 +294,7 @@ def test_a_shell_without_disk_and_network_works_as_a_terminal_does(boot: Boot) -
     assert guest.ended() == 0
 
 
+@pytest.mark.long
 def test_a_virtio_console_has_a_shell_too(boot: Boot) -> None:
     guest = boot(virtio=True)
     guest.boot()

@@ -50,6 +50,7 @@ async def address(shell: Shell) -> str:
     return await shell.run(f'until [ "$({found})" ]; do sleep 0.2; done; {found}', PATIENCE)
 
 
+@pytest.mark.long
 @pytest.mark.qemu
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("with_appliance")

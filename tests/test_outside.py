@@ -47,6 +47,7 @@ async def test_in_a_world_of_its_own(check: str, environ: dict[str, str]) -> Non
     assert done.stdout.endswith("all is well\n"), f"{done.stdout}{done.stderr}"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("passt"), reason="passt is not installed")
 async def test_passt_leads_in_and_out(station: Workstation) -> None:
     port = free_port()
