@@ -123,3 +123,14 @@ async def test_memory_that_needs_a_device_of_its_host_stays_there(
     assert not came.resumes
     await laptop.start("one")
     assert laptop.view("one").state is State.RUNNING
+
+
+@pytest.mark.parametrize("flatten", [False, True])
+async def test_memory_that_there_is_none_of_is_not_told_to_stay(
+    station: Workstation, file: Path, flatten: bool
+) -> None:
+    await station.create("one", tiny(drives=[{"size": "8 MiB"}], usb=["dead:beef"]))
+    await station.start("one")
+    await station.layers.snapshot("one", "a", memory=False)
+    done = await station.carry.export("one", file, Wish(flatten=flatten, tag="a"))
+    assert [text for text in done.left_out if "dead:beef" in text] == ["the USB device dead:beef"]

@@ -43,17 +43,15 @@ async def flatten(
             await image.flatten(facts.qemu_img, chain, target, compress=compress)
     finally:
         watching.cancel()
-    clean = stripped(layer.profile, sizes)
-    if memory and clean.unplugged:
-        clean, memory = clean.without_memory(), False
-    await asyncio.to_thread(_take_along, store, layer, directory, memory)
+    clean = stripped(layer.profile, sizes, memory=memory and layer.memory is not None)
+    await asyncio.to_thread(_take_along, store, layer, directory, clean.memory)
     flat = layer.model_copy(
         update={
             "id": heads.new_id(),
             "parent": None,
             "profile": clean.profile,
             "drives": {drive: LayerFile(name=f"{drive}.qcow2") for drive in chains},
-            "memory": layer.memory if memory else None,
+            "memory": layer.memory if clean.memory else None,
         }
     )
     return SourceLayer(flat, (), clean.left_out)

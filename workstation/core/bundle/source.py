@@ -106,15 +106,12 @@ def hold(stack: ExitStack, store: Store, layer: Layer, *, memory: bool) -> Sourc
         drive: qcow2.virtual_size(store.disk_file(layer, drive), file.format)
         for drive, file in layer.drives.items()
     }
-    clean = stripped(layer.profile, sizes)
-    memory = memory and layer.memory is not None
-    if memory and clean.unplugged:
-        clean, memory = clean.without_memory(), False
+    clean = stripped(layer.profile, sizes, memory=memory and layer.memory is not None)
     changed = layer.model_copy(
-        update={"profile": clean.profile, "memory": layer.memory if memory else None}
+        update={"profile": clean.profile, "memory": layer.memory if clean.memory else None}
     )
     known = store.digests(layer.id)
-    left = set() if memory else heads.of_memory(layer)
+    left = set() if clean.memory else heads.of_memory(layer)
     files = tuple(
         _open(stack, store, layer.id, name, known.get(name))
         for name in sorted(store.contents(layer.id))

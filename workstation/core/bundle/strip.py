@@ -21,19 +21,18 @@ class Stripped(NamedTuple):
     profile: Profile
     left_out: tuple[str, ...]
     """What was taken away, in a person's words and without any path."""
-    unplugged: str = ""
-    """What a guest's memory would miss there, so that it cannot go on; empty for nothing."""
-
-    def without_memory(self) -> "Stripped":
-        """That its memory stays too is told."""
-        words = f"its memory, which goes on only with {self.unplugged}: it boots"
-        return self._replace(left_out=(*self.left_out, words))
+    memory: bool
+    """Whether the guest's memory can go along."""
 
 
-def stripped(profile: Profile, sizes: Mapping[str, int] | None = None) -> Stripped:
-    """The profile without what belongs to a host; `sizes` are those of drives without their own.
+def stripped(
+    profile: Profile, sizes: Mapping[str, int] | None = None, *, memory: bool = False
+) -> Stripped:
+    """The profile without what belongs to a host; `sizes` are those of drives without their own,
+    in bytes, by drive id.
 
-    In bytes, by drive id.
+    `memory`: the guest's is to go along. It goes on only with the devices that it was saved with,
+    so it stays where one of those does.
     """
     changed = profile.model_copy(
         update={
@@ -51,7 +50,10 @@ def stripped(profile: Profile, sizes: Mapping[str, int] | None = None) -> Stripp
         }
     )
     plugged = tuple(_plugged(profile))
-    return Stripped(changed, (*plugged, *_of_the_host(profile)), " and ".join(plugged))
+    left_out = [*plugged, *_of_the_host(profile)]
+    if memory and plugged:
+        left_out.append(f"its memory, which goes on only with {' and '.join(plugged)}: it boots")
+    return Stripped(changed, tuple(left_out), memory and not plugged)
 
 
 def _plugged(profile: Profile) -> Iterator[str]:

@@ -74,7 +74,7 @@ HOST = Host()
 def mounted(host: Host = HOST) -> list[Medium]:
     """Every file system of a block device, those that can be pulled out first."""
     labels, found = _labels(host), {}
-    for point, filesystem, device, writable in _mounts(host):
+    for point, filesystem, device, writable in mounts(host):
         if device not in found and (usage := _asked(host, point)):
             found[device] = Medium(
                 path=point,
@@ -129,7 +129,7 @@ def check_fits(path: Path, size: int, host: Host = HOST) -> None:
         )
 
 
-def _mounts(host: Host) -> Iterator[tuple[Path, str, str, bool]]:
+def mounts(host: Host = HOST) -> Iterator[tuple[Path, str, str, bool]]:
     """Mount point, file system, device and whether it can be written, the whole mounts only."""
     try:
         lines = host.mountinfo.read_text(errors="surrogateescape").splitlines()

@@ -124,7 +124,7 @@ def at_start(
 def _mounted(device: UsbDevice, host: media.Host) -> list[Path]:
     """Where file systems on it are mounted: a guest that takes it would pull it out under them."""
     return [
-        medium.path
-        for medium in media.mounted(host)
-        if (host.blocks / Path(medium.device).resolve().name).resolve().is_relative_to(device.place)
+        point
+        for point, _, block, _ in media.mounts(host)
+        if (host.blocks / Path(block).resolve().name).resolve().is_relative_to(device.place)
     ]

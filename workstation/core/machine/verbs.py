@@ -78,8 +78,9 @@ async def start(
             machine.look()
         definition = _sound(machine)
         check_start(paths, machine.name, definition.profile)
-        for words in await asyncio.to_thread(usb.at_start, map(kind_of, definition.profile.usb)):
-            machine.log(words, Severity.WARNING)
+        if kinds := list(map(kind_of, definition.profile.usb)):
+            for words in await asyncio.to_thread(usb.at_start, kinds):
+                machine.log(words, Severity.WARNING)
         if cold:
             forget_memory(machine)
         with open_memory(machine, store, facts, choice.accelerator) as memory:
