@@ -374,6 +374,16 @@ async def test_remarks_say_what_does_not_fit(
     assert await station.making.remarks("free", on("one")) == []
 
 
+async def test_a_machine_for_a_disc_is_called_after_it(station: Workstation, home: Path) -> None:
+    disc = home / "My Installer.iso"
+    disc.write_bytes(bytes(2048))
+    found = await station.making.from_disc(str(disc))
+    assert (found.name, found.notes) == ("my-installer", "")
+    assert "My Installer.iso" in found.description
+    assert found.cdroms[0].image == str(disc)
+    assert found.drives[0].size
+
+
 async def test_who_logs_in_comes_from_the_catalog_and_can_be_said(
     station: Workstation, paths: Paths, capsys: pytest.CaptureFixture[str]
 ) -> None:

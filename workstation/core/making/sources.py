@@ -41,10 +41,9 @@ def from_image(paths: Paths, text: str) -> Profile:
         return _around(known, ref)
     _check(images, ref)
     _check_format(images, ref)
-    name = Path(ref).stem if ref.startswith("/") else ref.partition("/")[0]
     return Profile.model_validate(
         {
-            "name": as_name(name),
+            "name": _name(ref),
             "description": f"made for the image {ref}"[:200],
             "cpu": {"cores": 2},
             "memory": MEMORY,
@@ -62,7 +61,14 @@ def from_disc(paths: Paths, text: str) -> Profile:
     if known is None:
         _check(Images(paths), ref)
     profile = load_profile(find_profile(paths, (known and known.profile) or BLANK))
-    return profile if known and known.profile else with_disc(profile, ref)
+    if known and known.profile:
+        return profile
+    words = {"name": _name(ref), "description": f"made for the disc {ref}"[:200], "notes": ""}
+    return with_disc(profile, ref).model_copy(update=words)
+
+
+def _name(ref: str) -> str:
+    return as_name(Path(ref).stem if ref.startswith("/") else ref.partition("/")[0])
 
 
 def with_disc(profile: Profile, ref: str) -> Profile:
