@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from tests.fakes.driving import opened, shown, until
+from tests.fakes.driving import closed, on, opened, shown, until
 from tests.fakes.machines import library, overcommitted
 from tests.fakes.workstation import FakeWorkstation
 from workstation.errors import LaunchError, NotAllowedError
@@ -19,6 +20,7 @@ from workstation.ui.app import WorkstationApp
 from workstation.ui.commands import COMMANDS
 from workstation.ui.commands.base import MachineCommand
 from workstation.ui.console.screen import ConsoleScreen
+from workstation.ui.desk import Desk
 from workstation.ui.dialogs.confirm import Confirm
 from workstation.ui.dialogs.doctor import DoctorDialog
 from workstation.ui.dialogs.error import ErrorDialog
@@ -373,3 +375,18 @@ def test_every_command_is_defined_whole() -> None:
         assert bool(command.keys) == bool(command.shown_key) or name == "palette"
         if isinstance(command, MachineCommand):
             assert Verb(command.verb)
+
+
+@pytest.mark.parametrize("key", ["c", "g", "h"])
+async def test_what_is_to_be_drawn_on_a_screen_that_is_left_is_not(key: str) -> None:
+    async with on(library()) as (app, pilot):
+        await pilot.press(key)
+        await until(pilot, lambda: app.screen is not app.library)
+        left = cast(Desk, app.screen)
+        await pilot.pause()
+        left.dismiss(None)
+        await closed(app, pilot)
+        left.show_again()
+        if isinstance(left, ConsoleScreen):
+            left.looked()
+        assert "sales-demo" in shown(app)

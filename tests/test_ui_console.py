@@ -106,6 +106,15 @@ async def test_all_keys_but_two_are_the_guests() -> None:
         assert at.app.screen is at.screen
 
 
+async def test_what_is_typed_in_one_go_after_the_key_that_leaves_is_not_the_guests() -> None:
+    async with console() as at:
+        at.guest.sent = b""
+        for key in (LEAVE, *"exit" * 10):
+            at.app.simulate_key(key)
+        await until(at.pilot, lambda: at.app.screen is not at.screen)
+        assert at.guest.sent == b""
+
+
 async def test_the_key_that_leaves_leaves_and_the_guest_goes_on() -> None:
     async with console() as at:
         await at.sees("ctrl+] leave")
@@ -218,6 +227,17 @@ async def test_what_is_typed_while_it_connects_is_not_lost() -> None:
 async def test_a_machine_that_is_deleted_leaves() -> None:
     async with console() as at:
         at.station.publish(MachineRemoved("sales-demo"))
+        await until(at.pilot, lambda: at.app.screen is at.app.library)
+
+
+async def test_a_machine_that_is_deleted_while_a_dialog_hides_it_leaves_after_the_dialog() -> None:
+    async with console() as at:
+        await at.pilot.press(MENU, "question_mark")
+        await until(at.pilot, lambda: isinstance(at.app.screen, HelpDialog))
+        at.station.publish(MachineRemoved("sales-demo"))
+        await at.pilot.pause()
+        assert isinstance(at.app.screen, HelpDialog)
+        await at.pilot.press("escape")
         await until(at.pilot, lambda: at.app.screen is at.app.library)
 
 

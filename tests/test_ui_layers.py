@@ -51,6 +51,20 @@ async def test_what_is_typed_in_a_burst_lands_where_tab_leads() -> None:
         assert app.screen.query_one("#note", Input).value == "n"
 
 
+async def test_enter_pressed_twice_in_one_go_takes_one_snapshot_and_no_screen_away() -> None:
+    station = library()
+    async with on(station) as (app, pilot):
+        await pilot.press("h")
+        await until(pilot, lambda: isinstance(app.screen, HistoryScreen))
+        await pilot.press("t")
+        await dialog(app, pilot, SnapshotDialog)
+        for _ in range(3):
+            app.simulate_key("enter")
+        await until(pilot, lambda: station.calls)
+        assert station.calls == [("snapshot", "sales-demo", "snap-1", "", "memory")]
+        assert isinstance(app.screen, HistoryScreen)
+
+
 async def test_a_guest_that_does_not_run_has_no_memory_to_keep() -> None:
     station = library()
     async with on(station, "debian-12") as (app, pilot):

@@ -128,6 +128,15 @@ async def test_keys_go_to_the_guest_also_those_of_the_program() -> None:
         assert isinstance(app.screen, GuestScreen)
 
 
+async def test_what_is_typed_in_one_go_after_the_key_that_leaves_is_not_the_guests() -> None:
+    async with opened(station()) as (app, pilot):
+        screen, look = await enter(app, pilot)
+        for key in ("ctrl+right_square_bracket", *"exit" * 10, "ctrl+right_square_bracket"):
+            app.simulate_key(key)
+        await until(pilot, lambda: app.screen is not screen)
+        assert look.strokes == []
+
+
 async def test_the_key_that_leaves_is_shown_and_leaves() -> None:
     async with opened(station()) as (app, pilot):
         _, look = await enter(app, pilot)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import getters
-from textual.screen import Screen
 
 from workstation.model.text import safe_line
 from workstation.ui.commands.base import Command
+from workstation.ui.leaving import LeftOnce
 from workstation.ui.outside import Outside
 from workstation.ui.widgets.footer import Footer, Key
 
@@ -25,7 +25,7 @@ MOST_TOLD = 6
 """Lines of a notice."""
 
 
-class Desk(Screen[None]):
+class Desk(LeftOnce[None]):
     """A screen on which one machine is selected, and commands act on it."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (an instance variable in Textual)
@@ -72,6 +72,12 @@ class Desk(Screen[None]):
         """Whether no other screen hides it: below a dialog it is seen."""
         stack = self.app.screen_stack
         return self in stack and all(one.is_modal for one in stack[stack.index(self) + 1 :])
+
+    @property
+    def stands(self) -> bool:
+        """Whether its widgets are there. Who draws later than that draws on nothing: a guest that
+        prints while its console is left, a command that ends after its screen."""
+        return self.is_mounted and self.is_running
 
     def signs(self) -> Iterable[Look]:
         """The signs that the help explains."""

@@ -76,12 +76,12 @@ class HistoryScreen(Desk):
     @property
     def entry(self) -> Entry | None:
         """The selected layer; None where that is the machine as it is now."""
-        return self.rows.entry if self.is_mounted else None
+        return self.rows.entry if self.stands else None
 
     @property
     def row(self) -> Row | None:
         """The selected row of the tree."""
-        return self.rows.row if self.is_mounted else None
+        return self.rows.row if self.stands else None
 
     @property
     def tag(self) -> str:
@@ -145,7 +145,7 @@ class HistoryScreen(Desk):
         self.show_again()
 
     def show_again(self) -> None:
-        if not self.is_mounted or not self.view:
+        if not self.stands or not self.view:
             return
         name = Content.assemble(
             (" History of ", "$text-muted"), (safe_line(self.machine, limit=60), "bold")
@@ -193,8 +193,7 @@ class HistoryScreen(Desk):
         self.action_command("history-revert")
 
     def action_back(self) -> None:
-        if self.is_attached:
-            self.dismiss(None)
+        self.dismiss(None)
 
 
 def _of_now(past: Past) -> Iterator[tuple[str, Content]]:

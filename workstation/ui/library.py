@@ -221,7 +221,7 @@ class LibraryScreen(Desk):
 
     def show_again(self) -> None:
         """A command has ended: what is offered may be different now."""
-        if self.is_attached and self.is_mounted:
+        if self.stands:
             self._show()
 
     def _show(self) -> None:

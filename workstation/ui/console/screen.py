@@ -158,6 +158,8 @@ class ConsoleScreen(Desk):
         await self.session.tell_size(*self.terminal.size)
 
     def looked(self) -> None:
+        if not self.stands:
+            return
         bells = self.terminal.emulator.bells
         if bells != self._bells:
             self._bells = bells
@@ -169,6 +171,10 @@ class ConsoleScreen(Desk):
 
     def key(self, event: events.Key) -> bool:
         """Whether it is ours. What is left to bubble finds its command."""
+        if not self.is_seen:
+            # Typed in one go with the key that left.
+            event.stop()
+            return True
         if self._menu:
             return self._menu_pressed(event)
         if self.searching.display:
@@ -225,8 +231,12 @@ class ConsoleScreen(Desk):
         elif self.can(found):
             found.now(self)
 
+    def on_screen_resume(self) -> None:
+        if self.view is None:
+            self.leave()
+
     def on_screen_suspend(self) -> None:
-        if self.is_mounted:
+        if self.stands:
             self._close_menu()
 
     # -- looking back -------------------------------------------------------
@@ -277,7 +287,7 @@ class ConsoleScreen(Desk):
         return self.session.link is Link.OFF and self.can(self.commands["start"])
 
     def show_again(self) -> None:
-        if not self.is_mounted or not self.view:
+        if not self.stands or not self.view:
             return
         if self._menu:
             self.offer()
@@ -326,5 +336,4 @@ class ConsoleScreen(Desk):
 
     def leave(self) -> None:
         """Back to where it was opened; the guest goes on."""
-        if self.is_attached and self.is_current:
-            self.dismiss(None)
+        self.dismiss(None)

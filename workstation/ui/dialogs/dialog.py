@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from workstation.model.text import safe
+from workstation.ui.leaving import LeftOnce
 
 Result = TypeVar("Result")
 
@@ -19,7 +20,7 @@ STYLES = str(Path(__file__).with_name("dialog.tcss"))
 """Absolute: dialogs in other rooms have it too."""
 
 
-class Dialog(ModalScreen[Result]):
+class Dialog(LeftOnce[Result], ModalScreen[Result]):
     """Dismissed by Escape with `cancelled`."""
 
     CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = STYLES

@@ -143,7 +143,7 @@ class GuestScreen(Desk):
     # -- the status line ----------------------------------------------------
 
     def show_again(self) -> None:
-        if self.is_mounted and self.view:
+        if self.stands and self.view:
             self.status.put(left_of(self, self.view), right_of(self))
 
     # -- keys ---------------------------------------------------------------
@@ -151,6 +151,8 @@ class GuestScreen(Desk):
     @on(GuestView.Typed)
     def _typed(self, event: GuestView.Typed) -> None:
         event.stop()
+        if not self.is_seen:
+            return  # typed in one go with the key that left
         if event.key == self._leave_key:
             self.leave()
         elif event.key == self._menu_key:
