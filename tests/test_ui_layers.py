@@ -51,6 +51,15 @@ async def test_what_is_typed_in_a_burst_lands_where_tab_leads() -> None:
         assert app.screen.query_one("#note", Input).value == "n"
 
 
+async def test_backspace_in_a_burst_takes_away_what_was_typed_before_it() -> None:
+    async with on(library()) as (app, pilot):
+        await pilot.press("t")
+        await dialog(app, pilot, SnapshotDialog)
+        for key in (*"demx", "backspace", "o", "home", "x", "ctrl+k", *"new", "left", "e"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: app.screen.query_one("#name", Input).value == "xneew")
+
+
 async def test_enter_pressed_twice_in_one_go_takes_one_snapshot_and_no_screen_away() -> None:
     station = library()
     async with on(station) as (app, pilot):

@@ -9,8 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
+from workstation.ui.widgets.boxes import Box
 
-class SearchBox(Input):
+
+class SearchBox(Box):
     """Enter looks for it, Escape leaves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "drop", show=False)]

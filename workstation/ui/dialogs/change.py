@@ -15,6 +15,7 @@ from textual.widgets import Button, Input, Static
 from workstation.errors import WorkstationError
 from workstation.model.text import safe_line
 from workstation.ui.dialogs.dialog import Dialog, paragraphs
+from workstation.ui.widgets.boxes import Box
 from workstation.ui.widgets.lines import plain_title
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ChangeDialog(Dialog[list[str] | None]):
             yield from paragraphs(["Keys of its profile, such as:", _TOLD, self._more])
             with Horizontal(classes="field"):
                 yield Static("Set", classes="muted field-label")
-                yield Input(id="settings", compact=True, placeholder="key=value …")
+                yield Box(id="settings", compact=True, placeholder="key=value …")
             yield Static(id="effects")
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel")

@@ -19,6 +19,7 @@ from workstation.model.text import safe_line
 from workstation.model.units import format_size
 from workstation.ui.dialogs.dialog import Dialog, sentence
 from workstation.ui.dialogs.secret import Secret
+from workstation.ui.widgets.boxes import Box
 from workstation.ui.widgets.lines import plain_title
 from workstation.ui.widgets.tick import Tick
 
@@ -76,7 +77,7 @@ class ExportDialog(Dialog[Wish | None]):
             yield OptionList(*map(_row, self.places), id="places")
             with Horizontal(classes="field"):
                 yield Static("File", classes="muted field-label")
-                yield Input(id="path", compact=True, max_length=1000)
+                yield Box(id="path", compact=True, max_length=1000)
             yield Static(id="medium", classes="muted")
             with Horizontal(id="what"):
                 if self._has_memory:

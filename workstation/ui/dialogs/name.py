@@ -12,6 +12,7 @@ from textual.widgets import Button, Input, Static
 
 from workstation.model.text import safe_line
 from workstation.ui.dialogs.dialog import Dialog, Result, paragraphs
+from workstation.ui.widgets.boxes import Box
 from workstation.ui.widgets.lines import plain_title
 
 Trouble = Callable[[str], str]
@@ -71,7 +72,7 @@ class NameDialog(NamingDialog[str]):
             yield from paragraphs(self._lines)
             with Horizontal(classes="field"):
                 yield Static("Name", classes="muted field-label")
-                yield Input(self._value, id="name", compact=True, max_length=60)
+                yield Box(self._value, id="name", compact=True, max_length=60)
             yield Static(id="trouble")
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel")

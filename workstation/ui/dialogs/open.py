@@ -20,6 +20,7 @@ from workstation.model.text import safe_line
 from workstation.ui.dialogs.dialog import Dialog
 from workstation.ui.dialogs.opening import of_bundle, of_foreign, trouble
 from workstation.ui.dialogs.secret import Secret
+from workstation.ui.widgets.boxes import Box
 from workstation.ui.widgets.screen_picture import ScreenPicture
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class OpenDialog(Dialog[Wish | None]):
                 yield ScreenPicture()
             with Horizontal(classes="field"):
                 yield Static("File", classes="muted field-label")
-                yield Input(id="path", compact=True, max_length=1000)
+                yield Box(id="path", compact=True, max_length=1000)
             yield Secret(0)
             with VerticalScroll(id="told", can_focus=False):
                 yield Static(id="facts")

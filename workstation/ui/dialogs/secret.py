@@ -6,6 +6,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
+from workstation.ui.widgets.boxes import Box
+
 LONGEST = 1000
 
 
@@ -24,7 +26,7 @@ class Secret(Vertical):
         for name, label in (("secret", "Secret"), ("again", "Again")):
             with Horizontal(classes="field -once" if name == "again" else "field"):
                 yield Static(label, classes="muted field-label")
-                yield Input(
+                yield Box(
                     id=name, compact=True, password=True, max_length=LONGEST,
                     placeholder="the passphrase" if name == "secret" else "once more",
                 )  # fmt: skip

@@ -12,6 +12,7 @@ from textual.widgets import Button, Checkbox, Input, Static
 from workstation.model.text import safe_line
 from workstation.ui.dialogs.dialog import paragraphs
 from workstation.ui.dialogs.name import NamingDialog, Trouble
+from workstation.ui.widgets.boxes import Box
 from workstation.ui.widgets.lines import plain_title
 from workstation.ui.widgets.tick import Tick
 
@@ -39,11 +40,11 @@ class SnapshotDialog(NamingDialog[Wish | None]):
             yield from paragraphs([_told(self._live)])
             with Horizontal(classes="field"):
                 yield Static("Name", classes="muted field-label")
-                yield Input(self._suggested, id="name", compact=True, max_length=40)
+                yield Box(self._suggested, id="name", compact=True, max_length=40)
             yield Static(id="trouble")
             with Horizontal(classes="field"):
                 yield Static("Note", classes="muted field-label")
-                yield Input(id="note", compact=True, max_length=200, placeholder="what it is for")
+                yield Box(id="note", compact=True, max_length=200, placeholder="what it is for")
             if self._live:
                 yield Tick("with the guest's memory", True, id="memory", compact=True)
             with Horizontal(id="buttons"):

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, OptionList, Static
 
 from workstation.ui.dialogs.dialog import Dialog, paragraphs
 from workstation.ui.new.cards import card
+from workstation.ui.widgets.boxes import Box
 from workstation.ui.widgets.lines import plain_title
 
 
@@ -34,7 +35,7 @@ class PathDialog(Dialog[str]):
             yield from paragraphs([self._text])
             with Horizontal(classes="field"):
                 yield Static("Path", classes="muted field-label")
-                yield Input(id="path", compact=True, max_length=1000)
+                yield Box(id="path", compact=True, max_length=1000)
             yield Static(id="trouble")
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel")

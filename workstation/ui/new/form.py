@@ -17,6 +17,7 @@ from workstation.errors import InvalidError
 from workstation.model.text import safe_line
 from workstation.model.units import exact_size
 from workstation.ui.dialogs.dialog import sentence
+from workstation.ui.widgets.boxes import Box
 
 if TYPE_CHECKING:
     from workstation.core.making.verbs import Making
@@ -73,9 +74,7 @@ class Form(VerticalScroll, can_focus=False):
         for field in FIELDS:
             with Horizontal(classes="field"):
                 yield Static(field.label, classes="muted field-label")
-                yield Input(
-                    placeholder=field.placeholder, id=field.key, compact=True, max_length=400
-                )
+                yield Box(placeholder=field.placeholder, id=field.key, compact=True, max_length=400)
                 yield Static(id=f"{field.key}-remark", classes="remark")
         with Horizontal(classes="field"):
             yield Static("Ports", classes="muted field-label")

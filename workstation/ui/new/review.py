@@ -14,6 +14,7 @@ from textual.widgets import Static, TextArea
 from workstation.errors import InvalidError
 from workstation.model.text import safe_line
 from workstation.ui.dialogs.dialog import sentence
+from workstation.ui.widgets.boxes import Editor
 
 if TYPE_CHECKING:
     from workstation.core.making.remarks import Remark
@@ -41,7 +42,7 @@ class Review(Vertical):
         self.profile: Profile | None = None
 
     def compose(self) -> ComposeResult:
-        yield TextArea("", id="yaml", show_line_numbers=True, compact=True, tab_behavior="focus")
+        yield Editor("", id="yaml", show_line_numbers=True, compact=True, tab_behavior="focus")
         yield Static(id="messages")
 
     def on_mount(self) -> None:

@@ -9,11 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
+from workstation.ui.widgets.boxes import Box
+
 if TYPE_CHECKING:
     from workstation.model.machine import MachineView
 
 
-class FilterBox(Input):
+class FilterBox(Box):
     """Filters as it is typed in; Enter keeps the filter, Escape drops it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
