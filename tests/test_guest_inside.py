@@ -14,7 +14,14 @@ from workstation.core.guest import agent, facts, files, hosts, ports, run, ssh, 
 from workstation.core.guest.copying import parse
 from workstation.core.guest.hosts import Door
 from workstation.core.machine.machine import Machine
-from workstation.errors import HostError, MonitorError, UsageError, WaitTimeoutError
+from workstation.errors import (
+    CannotRunError,
+    HostError,
+    MonitorError,
+    RefusedError,
+    UsageError,
+    WaitTimeoutError,
+)
 from workstation.model.events import Event, Logged
 from workstation.model.guest import GuestFacts, Ran
 from workstation.paths import MachinePaths, Paths
@@ -171,6 +178,26 @@ async def test_what_is_no_process_is_refused(
     async with fake(paths, agent_of(exec={"pid": pid})):
         with pytest.raises(MonitorError):
             await run.run(guest, ["x"])
+
+
+async def test_a_program_that_is_not_there_is_told_apart_from_a_command_that_fails(
+    guest: Running, paths: MachinePaths
+) -> None:
+    why = "Failed to execute child process “ls -l” (No such file or directory)"
+    async with fake(paths, agent_of(exec=refuse(why))):
+        with pytest.raises(CannotRunError, match="“ls -l” is not run in “web”: Failed") as caught:
+            await run.run(guest, ["ls -l"])
+    assert caught.value.exit_code == 127 and "sh -c 'LINE'" in caught.value.hint
+
+
+async def test_an_agent_that_may_run_nothing_says_where_that_is_allowed(
+    guest: Running, paths: MachinePaths
+) -> None:
+    why = "Command guest-exec has been disabled: the command is not allowed"
+    async with fake(paths, agent_of(exec=refuse(why))):
+        with pytest.raises(RefusedError, match="refuses guest-exec: Command") as caught:
+            await run.run(guest, ["ls"])
+    assert "qemu-ga" in caught.value.hint and "workstation ssh web" in caught.value.hint
 
 
 async def test_too_long_words_are_not_sent(guest: Running) -> None:

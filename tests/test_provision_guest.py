@@ -146,7 +146,7 @@ async def commands_bring_their_codes(station: Workstation) -> None:
     code, out, _ = await called("exec", "till", "--input", "--", "tr", "a-z", "A-Z", given="hello")
     assert (code, out) == (0, "HELLO")
     code, _, err = await called("exec", "till", "--", "no-such-program")
-    assert code == 11 and "no-such-program" in err
+    assert code == 127 and "“no-such-program” is not run in “till”" in err
     with pytest.raises(WaitTimeoutError):
         await station.guests.run("till", ["sleep", "1234"], timeout=1)
     assert await shell(station, "pgrep -x sleep -a | grep 1234 || echo ended") == "ended"

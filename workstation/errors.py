@@ -11,7 +11,9 @@
     ├── HostError               8   the host lacks something: QEMU, KVM, room
     ├── OvercommitError         9   would use more memory than the host has; may be forced
     ├── WaitTimeoutError       10   something awaited did not come
-    └── MonitorError           11   QEMU refused a command, or its monitor went away
+    ├── MonitorError           11   QEMU refused a command, or its monitor went away
+    │   └── RefusedError            the guest's agent refused one
+    └── CannotRunError        127   the guest cannot run that program, as shells say it
 
 The number is the exit code of the command line.
 Each error says what happened (`str(error)`), what to do next (`hint`) and, on demand,
@@ -99,6 +101,20 @@ class WaitTimeoutError(WorkstationError):
 class MonitorError(WorkstationError):
     title = "QEMU refused"
     exit_code = 11
+
+
+class RefusedError(MonitorError):
+    title = "The guest's agent refused"
+
+    def __init__(self, what: str, *, reason: str, hint: str = "") -> None:
+        super().__init__(f"{what}: {reason}", hint=hint)
+        self.reason = reason
+        """In the agent's words, a line."""
+
+
+class CannotRunError(WorkstationError):
+    title = "The guest cannot run that"
+    exit_code = 127
 
 
 _MAKE_ROOM = "make room on that disk, then do it again"

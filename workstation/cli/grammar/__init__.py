@@ -28,8 +28,8 @@ exit codes:
     2  the call's words are off              9  not enough memory (--force starts it anyway)
     3  not found                            10  waited in vain
     4  the machine is busy                  11  QEMU refused
-    5  a file has problems                 130  interrupted
-    6  not possible in this state
+    5  a file has problems                 127  the guest cannot run that (exec)
+    6  not possible in this state          130  interrupted
 
 To begin: workstation demo. To open a bundle: workstation FILE.vmbundle.
 A command's own help: workstation help COMMAND."""

@@ -20,6 +20,7 @@ from workstation.errors import (
     BusyError,
     MonitorError,
     NotAllowedError,
+    RefusedError,
     WaitTimeoutError,
     WorkstationError,
 )
@@ -80,7 +81,7 @@ class Agent:
         await self._call(_SYNC, {"id": number}, lambda said: said == number)
 
     async def execute(self, command: str, **arguments: object) -> Any:
-        """What the command returns; raises WaitTimeoutError, or MonitorError with its refusal."""
+        """What the command returns; raises WaitTimeoutError, or RefusedError."""
         return await self._call(command, arguments, lambda _: True)
 
     async def _call(
@@ -101,7 +102,7 @@ class Agent:
                     answer = _parsed(await self._line())
                     if "error" in answer and command != _SYNC:
                         self._over = False
-                        raise MonitorError(f"the agent refuses {command}: {_reason(answer)}")
+                        raise _refusal(self.name, command, _reason(answer))
                     if "return" in answer and meant(answer["return"]):
                         self._over = False
                         return answer["return"]
@@ -133,6 +134,16 @@ def _parsed(line: bytes) -> dict[str, Any]:
 def _reason(answer: dict[str, Any]) -> str:
     error = answer["error"]
     return safe_line(str(error.get("desc", error) if isinstance(error, dict) else error), limit=200)
+
+
+def _refusal(name: str, command: str, reason: str) -> RefusedError:
+    hint = ""
+    if "disabled" in reason:  # Fedora's and Red Hat's come with some that are
+        hint = (
+            "allow it in the guest's /etc/sysconfig/qemu-ga, and restart qemu-guest-agent there;"
+            f" until then: workstation ssh {name}"
+        )
+    return RefusedError(f"the agent refuses {command}", reason=reason, hint=hint)
 
 
 @asynccontextmanager

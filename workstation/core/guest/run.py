@@ -13,7 +13,14 @@ from typing import Any
 
 from workstation.core.guest.agent import Agent, asking
 from workstation.core.machine.machine import Machine
-from workstation.errors import MonitorError, UsageError, WaitTimeoutError, WorkstationError
+from workstation.errors import (
+    CannotRunError,
+    MonitorError,
+    RefusedError,
+    UsageError,
+    WaitTimeoutError,
+    WorkstationError,
+)
 from workstation.model.guest import Ran
 from workstation.model.text import safe_line
 
@@ -38,13 +45,19 @@ async def run(
     """Run a program of the guest with those arguments, and wait for its end.
 
     Raises WaitTimeoutError after `timeout` seconds; then, and when cancelled, it is ended there.
+    CannotRunError where the guest has no such program.
     """
     _check(words, given)
     asked: dict[str, object] = {"path": words[0], "arg": list(words[1:]), "capture-output": True}
     if given:
         asked["input-data"] = base64.b64encode(given).decode()
     async with asking(machine) as agent:
-        started = await agent.execute("guest-exec", **asked)
+        try:
+            started = await agent.execute("guest-exec", **asked)
+        except RefusedError as error:
+            if error.hint:
+                raise
+            raise _cannot_run(machine.name, words, error.reason) from error
     pid = started.get("pid") if isinstance(started, dict) else None
     if not isinstance(pid, int) or isinstance(pid, bool):
         raise MonitorError(f"the agent of “{machine.name}” says nothing of what it started")
@@ -61,6 +74,13 @@ async def run(
     except asyncio.CancelledError:
         await _end(machine, pid)
         raise
+
+
+def _cannot_run(name: str, words: Sequence[str], reason: str) -> CannotRunError:
+    return CannotRunError(
+        f"“{safe_line(words[0], limit=80)}” is not run in “{name}”: {reason}",
+        hint="no shell reads the words; to have one: workstation exec NAME -- sh -c 'LINE'",
+    )
 
 
 def _check(words: Sequence[str], given: bytes) -> None:
