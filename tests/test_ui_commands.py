@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from textual.screen import Screen
 
 from tests.fakes.driving import closed, on, opened, shown, until
 from tests.fakes.machines import library, overcommitted
@@ -375,6 +376,28 @@ def test_every_command_is_defined_whole() -> None:
         assert bool(command.keys) == bool(command.shown_key) or name == "palette"
         if isinstance(command, MachineCommand):
             assert Verb(command.verb)
+
+
+@pytest.mark.parametrize("key", ["c", "g", "h", "n"])
+async def test_work_on_a_screen_ends_before_its_widgets_are_gone(key: str) -> None:
+    ended = asyncio.Event()
+
+    async def draw(screen: Screen[Any]) -> None:
+        try:
+            widgets = [widget for widget in screen.query("*") if not widget.is_scrollable]
+            while all(widget.is_attached for widget in widgets):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            ended.set()
+
+    async with on(library()) as (app, pilot):
+        await pilot.press(key)
+        await until(pilot, lambda: app.screen is not app.library)
+        left = app.screen
+        left.run_worker(draw(left))
+        left.dismiss(None)
+        await closed(app, pilot)
+        assert ended.is_set()
 
 
 @pytest.mark.parametrize("key", ["c", "g", "h"])
