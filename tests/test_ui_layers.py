@@ -55,9 +55,11 @@ async def test_backspace_in_a_burst_takes_away_what_was_typed_before_it() -> Non
     async with on(library()) as (app, pilot):
         await pilot.press("t")
         await dialog(app, pilot, SnapshotDialog)
-        for key in (*"demx", "backspace", "o", "home", "x", "ctrl+k", *"new", "left", "e"):
+        name = (*"demx", "backspace", "o", "home", "x", "ctrl+k", *"new", "left", "e", "end")
+        for key in (*name, "left", "delete", "tab", *"notw", "backspace", "e"):
             app.post_message(events.Key(key, key if len(key) == 1 else None))
-        await until(pilot, lambda: app.screen.query_one("#name", Input).value == "xneew")
+        await until(pilot, lambda: app.screen.query_one("#note", Input).value == "note")
+        assert app.screen.query_one("#name", Input).value == "xnee"
 
 
 async def test_enter_pressed_twice_in_one_go_takes_one_snapshot_and_no_screen_away() -> None:
