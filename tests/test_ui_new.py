@@ -270,12 +270,30 @@ async def test_another_machine_is_branched_off() -> None:
 async def test_it_can_be_left_at_every_step() -> None:
     station = library()
     async with wizard(station) as (app, pilot, _):
-        for keys in (["escape"], ["n", "enter", "escape"], ["n", "enter", "enter", "escape"]):
-            for key in keys:
+        for steps in range(3):
+            for key in ["enter"] * steps + ["escape"] * (steps + 1):
+                assert isinstance(app.screen, NewDialog)
                 await pilot.press(key)
                 await until(pilot, lambda: app.focused)
             await until(pilot, lambda: app.screen is app.library)
+            await pilot.press("n")
+            await until(pilot, lambda: isinstance(app.screen, NewDialog) and app.focused)
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: app.screen.query_one("#start", Button).has_focus)
+        await pilot.click("#cancel")
+        await until(pilot, lambda: app.screen is app.library)
         assert station.calls == []
+
+
+async def test_a_key_too_much_costs_no_answer() -> None:
+    async with wizard(library()) as (_, pilot, dialog):
+        await to_form(pilot, dialog, "down")
+        box(dialog, "memory").value = "3 GiB"
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog.query_one("#start", Button).has_focus)
+        await pilot.press("escape")
+        await until(pilot, lambda: box(dialog, "name").has_focus)
+        assert box(dialog, "memory").value == "3 GiB"
 
 
 async def test_who_logs_in_is_asked_and_told() -> None:

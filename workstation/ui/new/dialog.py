@@ -109,7 +109,11 @@ class NewDialog(Dialog[Wish | None]):
             self._go("first")
 
     def action_cancel(self) -> None:
-        self.dismiss(None)
+        """Escape: one step back, so that a key too much does not cost all the answers."""
+        if self._step == "first":
+            self.dismiss(None)
+        else:
+            self.action_back()
 
     # -- the first step -----------------------------------------------------
 

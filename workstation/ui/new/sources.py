@@ -105,7 +105,7 @@ async def _profiles(app: App[Any], station: Workstation) -> Answer:
 
 
 def _profile(entry: ProfileEntry) -> Item:
-    text = entry.problem or entry.description
+    text = entry.problem.removeprefix(f"{entry.path.parent}/") or entry.description
     return Item(str(entry.path), entry.name, text, usable=not entry.problem)
 
 
