@@ -98,7 +98,7 @@ def test_all_problems_come_at_once_in_plain_words_at_their_places() -> None:
     error = refused(BAD)
     assert error.details.splitlines() == WANTED.splitlines()
     assert str(error) == f"p.yaml has {len(WANTED.splitlines())} problems"
-    assert error.hint == "docs/profiles.md says what each key may hold"
+    assert error.hint == "what each key may hold: workstation profile schema"
     assert error.exit_code == 5
 
 

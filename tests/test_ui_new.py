@@ -17,6 +17,8 @@ from tests.pictures import Compare
 from workstation.core.making.remarks import Remark
 from workstation.errors import InvalidError
 from workstation.model.machine import State
+from workstation.model.profile import Profile
+from workstation.profile.problems import Problem, ProfileError
 from workstation.ui.app import WorkstationApp
 from workstation.ui.dialogs.error import ErrorDialog
 from workstation.ui.new.asking import PathDialog, PickDialog
@@ -253,6 +255,25 @@ async def test_a_profile_of_a_directory(tmp_path: Path) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: dialog.steps.current == "form")
         assert box(dialog, "name").value == "appliance"
+
+
+async def test_a_profile_with_problems_says_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    station = library()
+    wrong = [Problem("lab.yaml", 3, 1, "memroy", "unknown key"),
+             Problem("lab.yaml", 9, 3, "cpu.coresx", "unknown key")]  # fmt: skip
+
+    def load(name: str) -> Profile:
+        raise ProfileError("lab.yaml", wrong)
+
+    monkeypatch.setattr(station, "load_profile", load)
+    async with wizard(station) as (app, pilot, dialog):
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ErrorDialog) and app.focused)
+        assert "lab.yaml:3:1: memroy: unknown key" in shown(app)
+        assert "lab.yaml:9:3: cpu.coresx: unknown key" in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen is dialog)
+        assert dialog.steps.current == "first"
 
 
 async def test_another_machine_is_branched_off() -> None:

@@ -14,7 +14,7 @@ from workstation.profile.yaml_source import MOST_BYTES, Source, read
 Model = TypeVar("Model", bound=BaseModel)
 
 _HINTS: dict[type[BaseModel], str] = dict.fromkeys(
-    (Profile, Definition), "docs/profiles.md says what each key may hold"
+    (Profile, Definition), "what each key may hold: workstation profile schema"
 )
 
 

@@ -1,4 +1,5 @@
-"""What went wrong: what happened, what to do next, and the particulars on demand."""
+"""What went wrong: what happened, what to do next, and the particulars on demand; those of a file
+with problems at once, since they are what it is about."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button
 
-from workstation.errors import WorkstationError, of_the_host
+from workstation.errors import InvalidError, WorkstationError, of_the_host
 from workstation.ui.dialogs.dialog import Dialog, paragraphs, sentence
 from workstation.ui.widgets.lines import plain_title
 
@@ -25,16 +26,18 @@ class ErrorDialog(Dialog[bool]):
         super().__init__(cancelled=False)
         self._again = again
         self._title, self._what, self._hint, self._details = _said(error)
+        self._at_once = isinstance(error, InvalidError)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="frame", classes="-error") as frame:
             plain_title(frame, self._title)
             yield from paragraphs([self._what])
             yield from paragraphs([sentence(self._hint)], classes="hint")
-            with VerticalScroll(id="details"):
+            with VerticalScroll(id="details") as details:
+                details.display = self._at_once and bool(self._details)
                 yield from paragraphs([self._details], classes="muted")
             with Horizontal(id="buttons"):
-                if self._details:
+                if self._details and not self._at_once:
                     yield Button("Details", id="more")
                 if self._again:
                     yield Button("Discard", id="close")

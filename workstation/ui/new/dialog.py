@@ -15,6 +15,7 @@ from textual.widgets import Button, ContentSwitcher, OptionList, Static
 from workstation.errors import WorkstationError
 from workstation.model.text import safe_line
 from workstation.ui.dialogs.dialog import STYLES, Dialog
+from workstation.ui.dialogs.error import ErrorDialog
 from workstation.ui.new.cards import Cards
 from workstation.ui.new.form import Form
 from workstation.ui.new.review import Review
@@ -126,9 +127,6 @@ class NewDialog(Dialog[Wish | None]):
             except WorkstationError as error:
                 trouble = str(error)
         self.query_one("#facts", Static).update(Content(text))
-        self._complain(trouble)
-
-    def _complain(self, trouble: str) -> None:
         self.trouble.update(Content.styled(safe_line(trouble, limit=300), "$text-warning"))
 
     @on(Cards.Chosen)
@@ -139,7 +137,7 @@ class NewDialog(Dialog[Wish | None]):
         try:
             profile = self._station.load_profile(event.profile)
         except WorkstationError as error:
-            self._complain(str(error))
+            self.app.push_screen(ErrorDialog(error))
         else:
             self._begin(Source(profile, event.profile))
 
@@ -151,7 +149,7 @@ class NewDialog(Dialog[Wish | None]):
         try:
             answer = await sources.ask(self.app, self._station, kind)
         except WorkstationError as error:
-            self._complain(f"{error}: {error.hint}" if error.hint else str(error))
+            self.app.push_screen(ErrorDialog(error))
             return
         if isinstance(answer, Wish):
             self.dismiss(answer)
