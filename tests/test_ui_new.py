@@ -306,6 +306,19 @@ async def test_it_can_be_left_at_every_step() -> None:
         assert station.calls == []
 
 
+async def test_the_text_of_the_last_look_is_edited_by_e() -> None:
+    async with wizard(library()) as (app, pilot, dialog):
+        await to_form(pilot, dialog)
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog.query_one("#start", Button).has_focus)
+        assert "e edit the text" in shown(app)
+        await pilot.press("e")
+        await until(pilot, lambda: dialog.review.text.has_focus)
+        before = dialog.review.text.text
+        await pilot.press("e")
+        assert dialog.review.text.text == "e" + before
+
+
 async def test_a_key_too_much_costs_no_answer() -> None:
     async with wizard(library()) as (_, pilot, dialog):
         await to_form(pilot, dialog, "down")

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 STEPS = {"first": "what it is made from", "form": "how it shall be", "review": "a last look"}
 
+_KEYS = {
+    "first": "enter next · esc close",
+    "form": "enter next · ctrl+s create and start · esc back",
+    "review": "e edit the text · ctrl+s create and start · esc back",
+}
+
 _FOCUS = {"first": "#cards", "form": "#name", "review": "#start"}
 
 
@@ -38,6 +44,7 @@ class NewDialog(Dialog[Wish | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "make(True)", show=False),
         Binding("ctrl+b", "back", show=False),
+        Binding("e", "edit", show=False),
     ]
 
     cards = getters.query_one(Cards)
@@ -89,6 +96,7 @@ class NewDialog(Dialog[Wish | None]):
         number = list(STEPS).index(step) + 1
         frame = self.query_one("#frame")
         frame.border_title = f"New machine · {number} of {len(STEPS)}: {STEPS[step]}"
+        frame.border_subtitle = _KEYS[step]
         for button in self.query(Button):
             button.display = button.id in _buttons(step)
         self._allow(fatal=False)
@@ -96,7 +104,10 @@ class NewDialog(Dialog[Wish | None]):
 
     def _allow(self, *, fatal: bool) -> None:
         self._fatal = fatal
-        for button in self.query("#next, #create, #start").results(Button):
+        onward = list(self.query("#next, #create, #start").results(Button))
+        if fatal and self.focused in onward:
+            self.query_one("#back").focus()  # or the keyboard would go to Cancel
+        for button in onward:
             button.disabled = fatal
 
     def action_back(self) -> None:
@@ -108,6 +119,11 @@ class NewDialog(Dialog[Wish | None]):
             self._go("form")
         elif self._step == "form":
             self._go("first")
+
+    def action_edit(self) -> None:
+        """Type into the text of the last look."""
+        if self._step == "review":
+            self.review.text.focus()
 
     def action_cancel(self) -> None:
         """Escape: one step back, so that a key too much does not cost all the answers."""
