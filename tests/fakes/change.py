@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from workstation.core.change.difference import difference, value_at
 from workstation.core.change.verbs import Changes
 from workstation.core.host.usb import UsbDevice
+from workstation.errors import InvalidError
 from workstation.model.change import Effect, When
 from workstation.profile.keys import dotted
 from workstation.profile.overrides import apply_overrides
@@ -29,7 +30,8 @@ class FakeChanges(Changes):
 
     def check(self, name: str, settings: Sequence[str]) -> list[Effect]:
         old = self._fake.machines[name].profile
-        assert old
+        if old is None:
+            raise InvalidError(f"“{name}” has a machine file with problems")
         new = apply_overrides(old, settings)
         paths = difference(old, new)
         return [Effect(dotted(path), value_at(new, path), When.NOW) for path in paths]

@@ -9,15 +9,17 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import App
 from textual.command import Provider
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState
 
 from workstation.errors import LockedError
 from workstation.model.text import safe, safe_line
+from workstation.ui.ahead import Ahead
 from workstation.ui.commands.carry import Open
 from workstation.ui.desk import Desk
 from workstation.ui.library import LibraryScreen
@@ -72,6 +74,7 @@ class WorkstationApp(App[None]):
         self.spin = spin
         self.library = LibraryScreen()
         self.station: Workstation | None = None
+        self._ahead = Ahead(self, super().on_event)
         self.drain: Drain | None = None
         """Of the guest's screen that is open: it waits for what the terminal answers."""
         for theme in THEMES:
@@ -144,6 +147,17 @@ class WorkstationApp(App[None]):
         if action in _KEYED and isinstance(self.screen, Desk) and self.screen.takes_keys:
             return False
         return super().check_action(action, parameters)
+
+    async def on_event(self, event: events.Event) -> None:
+        typed = isinstance(event, events.Key | events.Paste)
+        if not (typed and self._ahead.holds(event)):
+            await super().on_event(event)
+
+    def action_command_palette(self) -> None:
+        from workstation.ui.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette())
 
     # -- commands and their failures ----------------------------------------
 
@@ -220,6 +234,11 @@ class WorkstationApp(App[None]):
                 then()
 
         self.push_screen(ErrorDialog(error), closed)
+
+    def _handle_exception(self, error: Exception) -> None:
+        # A screen that was being built when the program was left has no widgets.
+        if not (self._leave.is_set() and isinstance(error, NoMatches)):
+            super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         # Textual's own prints a traceback with every local variable.

@@ -6,12 +6,25 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.await_complete import AwaitComplete
+from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.types import IgnoreReturnCallbackType
 
 from workstation.model.text import safe_line
 from workstation.ui.desk import Desk
+from workstation.ui.leaving import is_on_top
 from workstation.ui.library import LibraryScreen
+
+
+class Palette(CommandPalette):
+    """Left once, as `LeftOnce`; its list, as `Options`, is moved in when it is there."""
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        return super().dismiss(result) if is_on_top(self) else AwaitComplete()
+
+    def _action_command_list(self, action: str) -> None:
+        if self.query_one(CommandList).size:
+            super()._action_command_list(action)
 
 
 class Entry(NamedTuple):

@@ -21,6 +21,7 @@ from workstation.ui.dialogs.dialog import Dialog, sentence
 from workstation.ui.dialogs.secret import Secret
 from workstation.ui.widgets.boxes import Box
 from workstation.ui.widgets.lines import plain_title
+from workstation.ui.widgets.options import Options
 from workstation.ui.widgets.tick import Tick
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class ExportDialog(Dialog[Wish | None]):
         with Vertical(id="frame", classes="-large") as frame:
             plain_title(frame, f"Export {safe_line(self._machine, limit=40)}")
             yield Static("To", classes="muted")
-            yield OptionList(*map(_row, self.places), id="places")
+            yield Options(*map(_row, self.places), id="places")
             with Horizontal(classes="field"):
                 yield Static("File", classes="muted field-label")
                 yield Box(id="path", compact=True, max_length=1000)

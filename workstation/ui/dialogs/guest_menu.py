@@ -16,6 +16,7 @@ from workstation.model.text import safe_line
 from workstation.ui.dialogs.dialog import Dialog
 from workstation.ui.guest_keys import textual_key
 from workstation.ui.widgets.lines import plain_title
+from workstation.ui.widgets.options import Options
 
 
 class Item(NamedTuple):
@@ -72,7 +73,7 @@ class Menu(Dialog[str]):
     def compose(self) -> ComposeResult:
         with Vertical(id="frame", classes="-menu") as frame:
             plain_title(frame, safe_line(self._title, limit=60))
-            yield OptionList(*(item and _line(item) for item in self._lines), markup=False)
+            yield Options(*(item and _line(item) for item in self._lines), markup=False)
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:

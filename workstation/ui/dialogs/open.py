@@ -21,6 +21,7 @@ from workstation.ui.dialogs.dialog import Dialog
 from workstation.ui.dialogs.opening import of_bundle, of_foreign, trouble
 from workstation.ui.dialogs.secret import Secret
 from workstation.ui.widgets.boxes import Box
+from workstation.ui.widgets.options import Options
 from workstation.ui.widgets.screen_picture import ScreenPicture
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class OpenDialog(Dialog[Wish | None]):
         with Vertical(id="frame", classes="-large") as frame:
             frame.border_title = "Open"
             with Horizontal(id="top"):
-                yield OptionList(*map(_row, self._bundles), id="bundles")
+                yield Options(*map(_row, self._bundles), id="bundles")
                 yield ScreenPicture()
             with Horizontal(classes="field"):
                 yield Static("File", classes="muted field-label")

@@ -16,6 +16,7 @@ from workstation.ui.dialogs.dialog import Dialog, paragraphs
 from workstation.ui.new.cards import card
 from workstation.ui.widgets.boxes import Box
 from workstation.ui.widgets.lines import plain_title
+from workstation.ui.widgets.options import Options
 
 
 class PathDialog(Dialog[str]):
@@ -89,7 +90,7 @@ class PickDialog(Dialog[str]):
         with Vertical(id="frame", classes="-large") as frame:
             plain_title(frame, self._title)
             options = [card(one.name, one.text, one.id, usable=one.usable) for one in self._items]
-            yield OptionList(*options, id="items")
+            yield Options(*options, id="items")
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel")
 

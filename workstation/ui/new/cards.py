@@ -12,6 +12,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from workstation.model.text import safe_line
+from workstation.ui.widgets.options import Options
 
 if TYPE_CHECKING:
     from workstation.profile.catalog import ProfileEntry
@@ -25,7 +26,7 @@ SOURCES = {
 }
 
 
-class Cards(OptionList):
+class Cards(Options):
     """Profiles first: Enter on the first makes the default."""
 
     class Chosen(Message):
