@@ -274,6 +274,8 @@ async def test_cpus_and_memory(station: Workstation) -> None:
     effects = await station.changes.set("one", ["cpu.cores=2", "memory=96 MiB"])
     assert when(effects) == {"cpu.cores": When.NOW, "memory": When.BOTH}
     async with Shell.on(station, "one") as shell:
+        if await shell.run("cat /sys/devices/system/cpu/possible") == "0":
+            pytest.skip("Linux 6.9 and newer take no CPU later where they see no hypervisor (tcg)")
         online = "/sys/devices/system/cpu/cpu1/online"
         await shell.run(f"until [ -e {online} ]; do sleep 0.1; done; echo 1 >{online}")
         assert await shell.run("nproc") == "2"

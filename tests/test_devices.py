@@ -173,8 +173,18 @@ async def test_a_tpm_that_does_not_start_is_a_failed_launch(
     assert "tpm" in caught.value.details
 
 
-async def test_virtiofs_without_its_helper_says_what_else_there_is(
-    station: Workstation, home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("program_of", "profile", "else_"),
+    [("virtiofsd", {"shares": [{"path": "/", "tag": "home", "mode": "virtiofs"}]}, "9p"),
+     ("passt", {"networks": [{"mode": "passt"}]}, "mode to user")],
+)  # fmt: skip
+async def test_without_its_helper_a_device_says_what_else_there_is(
+    station: Workstation,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    program_of: str,
+    profile: dict[str, Any],
+    else_: str,
 ) -> None:
     old, locked = home / "old", home / "locked"
     old.write_text("#!/bin/sh\necho 'unknown option --shared-dir' >&2\nexit 1\n")
@@ -182,8 +192,7 @@ async def test_virtiofs_without_its_helper_says_what_else_there_is(
     for program in (old, locked):
         program.chmod(0o700)
     facts = await station.host_facts()
-    shares = [{"path": str(home), "tag": "home", "mode": "virtiofs"}]
-    await station.create("one", tiny(shares=shares))
+    await station.create("one", tiny(**profile))
     for found, words in (
         ("", "not installed"),
         (str(home / "none"), "does not run: No such file"),
@@ -192,12 +201,12 @@ async def test_virtiofs_without_its_helper_says_what_else_there_is(
     ):
 
         async def known(found: str = found) -> Any:
-            return replace(facts, virtiofsd=found)
+            return replace(facts, **{program_of: found})  # type: ignore[arg-type]
 
         monkeypatch.setattr(station, "host_facts", known)
         with pytest.raises(HostError, match=words) as caught:
             await station.start("one")
-        assert "9p" in caught.value.hint
+        assert else_ in caught.value.hint
 
 
 SERVES = f"""#!{sys.executable}

@@ -15,6 +15,7 @@ from tests.conftest import Shell
 from tests.outside import CHECKS
 from tests.test_guest import fetch, free_port, small
 from workstation.core.workstation import Workstation
+from workstation.qemu import passt
 
 ROOT = Path(__file__).parent.parent
 _APART = ("unshare", "--map-root-user", "--mount", "--net")
@@ -48,8 +49,9 @@ async def test_in_a_world_of_its_own(check: str, environ: dict[str, str]) -> Non
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not shutil.which("passt"), reason="passt is not installed")
 async def test_passt_leads_in_and_out(station: Workstation) -> None:
+    if why := passt.trouble(shutil.which("passt") or ""):
+        pytest.skip(why)
     port = free_port()
     await station.create("one", small(networks=[{"mode": "passt", "forwards": [f"{port}:80"]}]))
     await station.start("one")

@@ -1,13 +1,11 @@
 """Whether the host's virtiofsd can serve a share."""
 
-import os
-import signal
 import socket
 import struct
-import subprocess
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from workstation.qemu import trial
 
 ANSWER_SECONDS = 10.0
 """How long it may take to begin; here 30 ms."""
@@ -34,40 +32,10 @@ def trouble(program: str, *, writable: bool) -> str:
             listener.bind(f"{place}/socket")
             listener.listen(1)
             asks.connect(f"{place}/socket")
+            argv = arguments(program, directory, listener.fileno(), writable=writable)
             try:
-                process = subprocess.Popen(
-                    arguments(program, directory, listener.fileno(), writable=writable),
-                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                    pass_fds=(listener.fileno(),), cwd="/", start_new_session=True,
-                )  # fmt: skip
+                process = trial.begin(argv, listener.fileno())
             except OSError as error:
                 return f"{program} does not run: {error.strerror}"
-        # Nobody else holds the listening socket now: where it ends, so does the connection.
-        answers = _answers(asks)
-        words = _ended(process)
-        if answers:
-            return ""
-        said = words.splitlines()[-1] if words else f"exit code {process.returncode}"
-        return f"{program} does not serve any here: {said}"
-
-
-def _answers(asks: socket.socket) -> bool:
-    asks.settimeout(ANSWER_SECONDS)
-    try:
-        asks.sendall(_GET_FEATURES)
-        return bool(asks.recv(12))
-    except OSError:
-        return False
-    finally:
-        asks.close()  # which it ends with
-
-
-def _ended(process: subprocess.Popen[bytes]) -> str:
-    """What it wrote, once it has ended."""
-    try:
-        _, words = process.communicate(timeout=1)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        _, words = process.communicate()
-    return words.decode(errors="replace").strip()
+        answered = trial.answers(asks, _GET_FEATURES, ANSWER_SECONDS)
+        return trial.end(process, program, answers=answered)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workstation.errors import HostError
 from workstation.model.profile import Forward, Share
-from workstation.qemu import virtiofs
+from workstation.qemu import passt, virtiofs
 from workstation.qemu.argv import Launch
 
 _HELPERS_SOCKET = 4
@@ -59,15 +59,16 @@ def _start_swtpm(launch: Launch) -> None:
 
 def _start_passt(launch: Launch, name: str, forwards: tuple[Forward, ...]) -> None:
     program = launch.facts.passt
-    if not program:
+    if trouble := passt.trouble(program):
         raise HostError(
-            f"“{launch.paths.name}” has a network of mode passt, and passt is not installed",
-            hint="install the package passt, or set the network's mode to user",
+            f"“{launch.paths.name}” has a network of mode passt, and {trouble}",
+            hint="set the network's mode to user"
+            if program
+            else "install the package passt, or set the network's mode to user",
         )
-    argv = [program, "--foreground", "--quiet", f"--fd={_HELPERS_SOCKET}"]
-    for option, protocol in (("--tcp-ports", "tcp"), ("--udp-ports", "udp")):
-        ports = [_passt_port(one) for one in forwards if one.protocol == protocol]
-        argv += [word for port in ports or ["none"] for word in (option, port)]
+    tcp, udp = ([_passt_port(one) for one in forwards if one.protocol == protocol]
+                for protocol in ("tcp", "udp"))  # fmt: skip
+    argv = passt.arguments(program, _HELPERS_SOCKET, tcp, udp)
     log = launch.paths.data / f"{name}.log"
     _start(launch, argv, launch.helpers[name], log, Path("/"))
 
