@@ -96,7 +96,7 @@ async def libguestfs(far: Path) -> tuple[list[str], dict[str, str]]:
     assert isinstance(recipe, Recipe)
     await packages.fetch(recipe, debs, kept / "packages", lambda part: None)
     await packages.unpack(debs, root)
-    [modules] = root.glob("lib/modules/*")
+    [modules] = [*root.glob("lib/modules/*"), *root.glob("usr/lib/modules/*")]
     version, depmod = modules.name, shutil.which("depmod", path="/usr/sbin:/sbin:/usr/bin")
     subprocess.run([depmod or "depmod", "-b", root, version], check=True)
     mine = [] if os.geteuid() == 0 else ["--map-root-user"]

@@ -80,8 +80,12 @@ async def test_a_share_shows_a_file_and_is_put_away_for_a_snapshot(
 
 
 ADAPTER = """#!/bin/sh
-# QEMU 7.2's own virtiofsd, called as the later one is.
-exec {program} -o source="${{1#--shared-dir=}}" -o sandbox=chroot "$2"
+# QEMU 7.2's own virtiofsd, called as the later one is; both locked in without namespaces.
+[ "$1" != --help ] || exec {program} --help
+case $({program} --help 2>&1) in
+    *--shared-dir*) exec {program} "$@" --sandbox=chroot ;;
+    *) exec {program} -o source="${{1#--shared-dir=}}" -o sandbox=chroot "$2" ;;
+esac
 """
 
 
@@ -118,8 +122,18 @@ async def test_a_share_by_virtiofs(
         assert await shell.run("cat /mnt/hello") == "from the host"
         await shell.run("echo back >/mnt/new; sync", PATIENCE)
         assert await asyncio.to_thread((work / "new").read_text) == "back\n"
-        with pytest.raises(NotAllowedError, match="while a share is in use") as caught:
-            await station.layers.snapshot("d", "a")
-        assert "mode 9p" in caught.value.hint
         await station.layers.snapshot("d", "disks", memory=False)
+        try:
+            await station.layers.snapshot("d", "a")
+        except NotAllowedError as error:
+            assert "while a share is in use" in str(error) and "mode 9p" in error.hint
+            await station.kill("d")
+            return
+    # A newer QEMU and virtiofsd: what the guest knows of, and is gone, does not cost its memory.
+    (work / "hello").unlink()
+    await station.layers.revert("d", "a", discard=True)
+    async with Root.on(station, "d") as shell:
+        assert (
+            await shell.run("cat /mnt/new; cat /mnt/hello 2>/dev/null || echo lost") == "back\nlost"
+        )
     await station.kill("d")

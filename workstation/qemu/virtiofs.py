@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,7 +18,25 @@ _GET_FEATURES = struct.pack("<III", 1, 1, 0)
 def arguments(program: str, directory: Path, socket: int, *, writable: bool) -> list[str]:
     """To serve the directory to who connects to the listening socket of that descriptor."""
     argv = [program, f"--shared-dir={directory}", f"--fd={socket}"]
+    if _LOST in _help(program):
+        argv.append(f"{_LOST}=guest-error")
     return argv if writable else [*argv, "--readonly"]
+
+
+_LOST = "--migration-on-error"
+"""What becomes of a guest's memory that knows a file which is not in the directory any more: the
+guest gets an error for that file. As virtiofsd has it by itself, the memory is refused."""
+
+
+def _help(program: str) -> str:
+    try:
+        done = subprocess.run(
+            [program, "--help"], stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=ANSWER_SECONDS, cwd="/",
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode(errors="replace")
 
 
 def trouble(program: str, *, writable: bool) -> str:

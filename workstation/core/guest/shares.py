@@ -2,7 +2,8 @@
 
 QEMU cannot save the memory of a guest that has one mounted. Its agent does what a person would:
 umount, then mount as it was. What is in use there stays, and the snapshot is refused. A virtiofs
-share is in the way as long as it is plugged in, and its place on the bus takes no unplugging.
+share of an older QEMU or virtiofsd is in the way as long as it is plugged in, and its place on the
+bus takes no unplugging; of newer ones it goes along.
 """
 
 import asyncio

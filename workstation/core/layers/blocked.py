@@ -24,5 +24,8 @@ async def check_memory(machine: Machine, monitor: Monitor, hint: str) -> None:
 
 def _way_out(reasons: list[str]) -> str:
     if any("vhost-user-fs" in reason for reason in reasons):
-        return "a share of mode virtiofs is always in the way: give it mode 9p, at the next start"
+        return (
+            "a share of mode virtiofs is in the way of QEMU before 8.2, or virtiofsd before 1.11:"
+            " give it mode 9p, at the next start"
+        )
     return "unmount the share in the guest (umount), or run qemu-guest-agent there, which does that"
