@@ -96,7 +96,9 @@ async def libguestfs(far: Path) -> tuple[list[str], dict[str, str]]:
     assert isinstance(recipe, Recipe)
     await packages.fetch(recipe, debs, kept / "packages", lambda part: None)
     await packages.unpack(debs, root)
-    [modules] = [*root.glob("lib/modules/*"), *root.glob("usr/lib/modules/*")]
+    if not (root / "lib").exists():  # Debian 13's packages are of a system with one /usr
+        (root / "lib").symlink_to("usr/lib")
+    [modules] = root.glob("lib/modules/*")
     version, depmod = modules.name, shutil.which("depmod", path="/usr/sbin:/sbin:/usr/bin")
     subprocess.run([depmod or "depmod", "-b", root, version], check=True)
     mine = [] if os.geteuid() == 0 else ["--map-root-user"]
