@@ -237,7 +237,8 @@ class WorkstationApp(App[None]):
 
     def _handle_exception(self, error: Exception) -> None:
         # A screen that was being built when the program was left has no widgets.
-        if not (self._leave.is_set() and isinstance(error, NoMatches)):
+        first = error.error if isinstance(error, WorkerFailed) else error
+        if not (self._leave.is_set() and isinstance(first, NoMatches)):
             super()._handle_exception(error)
 
     def _fatal_error(self) -> None:

@@ -139,6 +139,8 @@ class HistoryScreen(Desk):
     async def read_again(self) -> None:
         """Read the history in a thread, and show it if it is another."""
         past = await asyncio.to_thread(read_past, self.station, self.machine)
+        if not self.stands:
+            return  # asked for by a command that ended after it
         if past != self.past:
             self.past = past
             self.rows.fill(past, self.outside.now())
