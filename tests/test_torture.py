@@ -5,6 +5,7 @@ WORKSTATION_TORTURE_RUNS=N does N runs (`make torture`), WORKSTATION_TORTURE_SEE
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import random
@@ -299,10 +300,18 @@ class Run:
 
     async def _verify_head(self, station: Workstation) -> None:
         """The machine as it was left."""
+
+        def settled() -> bool:
+            now = station.view("one")
+            return now.state is State.RUNNING or now.pid is None
+
+        # A QEMU that had just been told to end may still have been there.
+        with contextlib.suppress(TimeoutError):
+            await eventually(settled)
         view = station.view("one")
         survived = view.pid is not None
         if survived:
-            await eventually(lambda: station.view("one").state is State.RUNNING)
+            assert view.state is State.RUNNING
         else:
             frozen = view.state is State.FROZEN
             await station.start("one")
