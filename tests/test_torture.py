@@ -305,6 +305,7 @@ class Run:
             now = station.view("one")
             return now.state is State.RUNNING or now.pid is None
 
+        found = station.view("one").pid is not None
         # A QEMU that had just been told to end may still have been there.
         with contextlib.suppress(TimeoutError):
             await eventually(settled)
@@ -314,6 +315,7 @@ class Run:
             assert view.state is State.RUNNING
         else:
             frozen = view.state is State.FROZEN
+            assert frozen or not found
             await station.start("one")
             survived = frozen and station.view("one").state is State.RUNNING
         moment = "head"
